@@ -1,0 +1,4 @@
+//! Sessions in this process' memory, on moka.
+/// skeleton
+#[derive(Debug)]
+pub struct MemoryStore;

@@ -1,0 +1,2 @@
+//! The `authproxy` program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Short programs that show authproxy at work; see the files beside this crate.
