@@ -1,1 +1,3 @@
-//! Skeleton.
+//! The session proxy as a library: [`config`], and a server to run on a listener.
+
+pub mod config;

@@ -1,0 +1,169 @@
+//! The configuration in force: plain values, checked, with every default in one place.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use authproxy_core::backend::RotationContract;
+use zeroize::Zeroizing;
+
+/// Everything that can be configured. [`Config::default`] holds the documented defaults.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where browsers and apps connect. Default `127.0.0.1:8000`.
+    pub listen: SocketAddr,
+    /// The operators' listener.
+    pub admin: AdminConfig,
+    /// The auth service's base URL. Required by `serve`.
+    pub auth_url: Option<String>,
+    /// The origin under which browsers reach this server, without a trailing slash. Default: `http://` + `listen`.
+    pub public_url: Option<String>,
+    /// Whether a cookie may travel over plain HTTP to a public URL that is not on loopback. Default: no.
+    pub allow_insecure_http: bool,
+    /// Other origins whose pages may send state-changing requests with the cookie. Default: none.
+    pub allowed_origins: Vec<String>,
+    /// Who gets tokens in the body of an answer.
+    pub token_delivery: TokenDelivery,
+    /// What applies where the auth service does not say.
+    pub tokens: TokensConfig,
+    /// How long sessions live.
+    pub session: SessionConfig,
+    /// Where sessions are kept.
+    pub store: StoreConfig,
+    /// How the auth service is spoken to.
+    pub backend: BackendConfig,
+    /// What bounds every peer.
+    pub limits: LimitsConfig,
+}
+
+/// `admin.*`
+#[derive(Clone, Debug, Default)]
+pub struct AdminConfig {
+    /// Where operators connect. Default: off.
+    pub listen: Option<SocketAddr>,
+}
+
+/// Who gets tokens in the body of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TokenDelivery {
+    /// Everyone but browser pages.
+    #[default]
+    Auto,
+    /// Everyone.
+    Body,
+    /// Nobody.
+    Cookie,
+}
+
+/// `tokens.*`
+#[derive(Clone, Debug)]
+pub struct TokensConfig {
+    /// Default 2 minutes.
+    pub access_ttl: Duration,
+    /// Default 4 minutes.
+    pub refresh_ttl: Duration,
+}
+
+/// `session.*`
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    /// Default 12 hours.
+    pub max_lifetime: Duration,
+    /// Default: off.
+    pub idle_timeout: Option<Duration>,
+}
+
+/// `store.*`
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// Default `memory:`.
+    pub url: String,
+    /// The most sessions in memory. Default 1,000,000.
+    pub capacity: usize,
+    /// The first seals, all open; required with Redis.
+    pub secrets: Vec<Zeroizing<String>>,
+    /// Default 5 seconds.
+    pub near_ttl: Duration,
+    /// Default 60 seconds.
+    pub stale_max: Duration,
+    /// Default `async`.
+    pub durability: Durability,
+}
+
+/// `store.durability`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// A write counts when the primary has it.
+    #[default]
+    Async,
+    /// A write counts when a replica has it too.
+    Replica,
+}
+
+/// `backend.*`
+#[derive(Clone, Debug)]
+pub struct BackendConfig {
+    /// Default 2 seconds.
+    pub connect_timeout: Duration,
+    /// Default 10 seconds.
+    pub timeout: Duration,
+    /// Default `strict`.
+    pub rotation: RotationContract,
+}
+
+/// `limits.*`: bounds on what a peer controls.
+#[derive(Clone, Debug)]
+pub struct LimitsConfig {
+    /// Connections served at once. Default 10,000.
+    pub connections: usize,
+    /// From the first byte of a request to the end of its header. Default 10 seconds.
+    pub header_timeout: Duration,
+    /// For a request's whole body. Default 10 seconds.
+    pub body_timeout: Duration,
+    /// For a whole request on our own endpoints. Default 30 seconds.
+    pub request_timeout: Duration,
+    /// How long an idle connection is kept. Default 75 seconds.
+    pub idle_timeout: Duration,
+    /// How long a shutdown waits for requests and refreshes. Default 30 seconds.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
+            admin: AdminConfig::default(),
+            auth_url: None,
+            public_url: None,
+            allow_insecure_http: false,
+            allowed_origins: Vec::new(),
+            token_delivery: TokenDelivery::Auto,
+            tokens: TokensConfig { access_ttl: seconds(120), refresh_ttl: seconds(240) },
+            session: SessionConfig { max_lifetime: seconds(12 * 3600), idle_timeout: None },
+            store: StoreConfig {
+                url: "memory:".into(),
+                capacity: 1_000_000,
+                secrets: Vec::new(),
+                near_ttl: seconds(5),
+                stale_max: seconds(60),
+                durability: Durability::Async,
+            },
+            backend: BackendConfig {
+                connect_timeout: seconds(2),
+                timeout: seconds(10),
+                rotation: RotationContract::Strict,
+            },
+            limits: LimitsConfig {
+                connections: 10_000,
+                header_timeout: seconds(10),
+                body_timeout: seconds(10),
+                request_timeout: seconds(30),
+                idle_timeout: seconds(75),
+                drain_timeout: seconds(30),
+            },
+        }
+    }
+}
