@@ -39,11 +39,13 @@ impl Timestamp {
     }
 
     /// This instant moved `by` into the future.
+    #[must_use]
     pub const fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(millis(by)))
     }
 
     /// This instant moved `by` into the past, at most to the epoch.
+    #[must_use]
     pub const fn minus(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(millis(by)))
     }

@@ -1,164 +1,363 @@
 //! [`TokenManager`]: opens sessions, hands out access tokens, refreshes them by the protocol, ends sessions.
+//!
+//! Reading order: [`TokenManager::access_token`] here, then `policy` (what to do), `slots` (one flight a session) and
+//! `refresh` (the flight). Everything that must not be cut short by a caller runs in a task that the manager owns.
 
-use std::{sync::Arc, time::Duration};
+mod admission;
+mod breaker;
+mod builder;
+mod config;
+mod exchange;
+mod open;
+pub(crate) mod policy;
+mod ready;
+mod refresh;
+mod saver;
+mod shutdown;
+mod slots;
 
-use tokio::runtime::Handle;
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
+use tokio::{
+    runtime::Handle,
+    sync::watch,
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{
+    admission::{Admission, Declined, Urgency},
+    policy::{Decision, Situation, Zone},
+    refresh::Flight,
+    slots::{Joined, Outcome, Slots},
+};
+pub use self::{
+    builder::TokenManagerBuilder,
+    config::ManagerConfig,
+    exchange::ExchangedTokens,
+    open::OpenedSession,
+    ready::{AccessOptions, ReadyToken},
+    shutdown::ShutdownReport,
+};
 use crate::{
-    backend::{AuthBackend, Credentials},
+    backend::AuthBackend,
     clock::{Clock, Timestamp},
-    error::{CloseError, ExchangeError, OpenError, TokenError},
-    session::{Session, SessionId, SessionKey, Version},
+    error::{LogInReason, StoreError, TokenError, Unavailability},
+    session::{Session, SessionKey, Standing, Version},
     store::SessionStore,
-    token::{AccessToken, TokenSet},
 };
 
-/// skeleton
+/// Keeps sessions: one refresh at a time for each, in tasks of its own, whoever asks and whoever hangs up.
+///
+/// Clones are cheap and share everything. Dropping the last clone does not stop what is under way; call
+/// [`shutdown`](Self::shutdown) before the runtime ends.
+///
+/// ```
+/// # async fn example(backend: std::sync::Arc<dyn authproxy_core::backend::AuthBackend>) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::sync::Arc;
+/// use authproxy_core::{backend::Credentials, manager::TokenManager, store::MemoryStore};
+///
+/// let manager = TokenManager::builder(backend, Arc::new(MemoryStore::new(10_000))).build();
+/// let opened = manager.open(Credentials::password("user@example.com", "password123"), false).await?;
+///
+/// let key = opened.id.key();
+/// let token = manager.access_token(&key).await?; // fresh, however long ago the login was
+/// # let _ = token; Ok(()) }
+/// ```
 #[derive(Clone)]
-pub struct TokenManager;
-
-/// What the manager is told at its making. Every value has a default.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ManagerConfig {
-    /// The life of an access token whose service did not say. Default 2 minutes.
-    pub access_ttl: Duration,
-    /// The life of a refresh token whose service did not say. Default 4 minutes.
-    pub refresh_ttl: Duration,
-    /// The longest life of a session, however often it is refreshed. Default 12 hours.
-    pub max_lifetime: Duration,
-    /// How long a session lives without being used. Default: not limited.
-    pub idle_timeout: Option<Duration>,
-    /// How long one refresh call to the auth service may take in all. Default 10 seconds.
-    pub refresh_timeout: Duration,
-    /// How long a caller waits for a refresh when it names no deadline. Default 15 seconds.
-    pub wait: Duration,
+pub struct TokenManager {
+    inner: Arc<Inner>,
 }
 
-/// skeleton
-pub struct TokenManagerBuilder;
-
-impl TokenManagerBuilder {
-    /// skeleton
-    pub fn config(self, _config: ManagerConfig) -> Self {
-        unimplemented!()
-    }
-    /// skeleton
-    pub fn clock(self, _clock: Arc<dyn Clock>) -> Self {
-        unimplemented!()
-    }
-    /// skeleton
-    pub fn runtime(self, _runtime: Handle) -> Self {
-        unimplemented!()
-    }
-    /// skeleton
-    pub fn build(self) -> TokenManager {
-        unimplemented!()
-    }
-}
-
-/// skeleton
-pub struct OpenedSession {
-    /// The cookie's value.
-    pub id: SessionId,
-    /// What was published.
-    pub session: ReadyToken,
-    /// The tokens as issued, for a client that is to have them.
-    pub tokens: TokenSet,
-    /// Every other field of the token response.
-    pub extra: serde_json::Map<String, serde_json::Value>,
-}
-
-/// An access token that may be used now.
-#[derive(Clone, Debug)]
-pub struct ReadyToken(Arc<Session>);
-impl ReadyToken {
-    /// The token.
-    pub fn access_token(&self) -> &AccessToken {
-        &self.0.access_token
-    }
-    /// The version, for [`TokenManager::report_rejected`].
-    pub fn version(&self) -> Version {
-        self.0.version
-    }
-    /// Who logged in.
-    pub fn user(&self) -> &str {
-        &self.0.user
-    }
-    /// When the access token expires.
-    pub fn expires_at(&self) -> Timestamp {
-        self.0.zones.expires_at
-    }
-    /// When the session ends unless it is prolonged.
-    pub fn session_ends_at(&self) -> Timestamp {
-        self.0.ends_at
-    }
-    /// Whether the session's end has moved since the browser was last told; true for one caller per version.
-    pub fn take_prolonged(&self) -> bool {
-        unimplemented!()
-    }
-}
-
-/// skeleton
-#[derive(Debug)]
-pub struct ExchangedTokens {
-    /// The tokens.
-    pub tokens: TokenSet,
-    /// Every other field of the token response, where it was passed through.
-    pub extra: serde_json::Map<String, serde_json::Value>,
-}
-
-/// skeleton
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ShutdownReport {
-    /// Flights that were cut off at the deadline; their refresh tokens are in doubt.
-    pub in_doubt: usize,
-    /// Token sets that could not be written to the store.
-    pub unsaved: usize,
-    /// Revocations that were cut off.
-    pub unrevoked: usize,
+/// What clones of the manager, flights and other owned tasks share.
+pub(crate) struct Inner {
+    pub(crate) backend: Arc<dyn AuthBackend>,
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) config: ManagerConfig,
+    pub(crate) slots: Slots,
+    pub(crate) admission: Admission,
+    runtime: Handle,
+    tasks: TaskTracker,
+    /// No new work from here on.
+    closing: CancellationToken,
+    /// What still runs is to stop where it stands.
+    cut_off: CancellationToken,
+    left_over: shutdown::LeftOver,
 }
 
 impl TokenManager {
-    /// skeleton
-    pub fn builder(_backend: Arc<dyn AuthBackend>, _store: Arc<dyn SessionStore>) -> TokenManagerBuilder {
-        unimplemented!()
+    /// Starts to make a manager of sessions that `backend` issues tokens for and `store` keeps.
+    pub fn builder(backend: Arc<dyn AuthBackend>, store: Arc<dyn SessionStore>) -> TokenManagerBuilder {
+        TokenManagerBuilder::new(backend, store)
     }
-    /// Opens a session by logging in. `hand_out`: the refresh token is also given to the one who logs in.
-    pub async fn open(&self, _credentials: Credentials, _hand_out: bool) -> Result<OpenedSession, OpenError> {
-        unimplemented!()
+
+    /// The access token, if it is fresh and at hand in this process: the hot path. Never blocks, waits or allocates.
+    ///
+    /// `None` says nothing about the session; ask [`access_token`](Self::access_token).
+    pub fn peek(&self, key: &SessionKey) -> Option<ReadyToken> {
+        let session = self.inner.store.peek(key)?;
+        if self.inner.slots.has_override(key) {
+            return None;
+        }
+        let now = self.inner.clock.now();
+        let fresh = policy::zone(&session.zones, now) == Zone::Fresh
+            && now < session.ends_at
+            && !matches!(session.standing, Standing::Dead(_));
+        (fresh && self.inner.in_use(&session, now)).then(|| ReadyToken::new(session))
     }
-    /// The access token, if it is fresh and at hand in this process.
-    pub fn peek(&self, _key: &SessionKey) -> Option<ReadyToken> {
-        unimplemented!()
+
+    /// The session's access token, refreshed when needed.
+    ///
+    /// Waits for a refresh only when the token at hand is really unusable, and at most [`ManagerConfig::wait`].
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::LogInAgain`] when the session is over or unknown; [`TokenError::Unavailable`] when it lives but
+    /// no token can be had now.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing: a refresh that it waited for goes on and serves the next caller.
+    pub async fn access_token(&self, key: &SessionKey) -> Result<ReadyToken, TokenError> {
+        if let Some(ready) = self.peek(key) {
+            return Ok(ready);
+        }
+        self.inner.access_token(key, AccessOptions::default()).await
     }
-    /// The access token, refreshed when needed; waits at most the configured time.
-    pub async fn access_token(&self, _key: &SessionKey) -> Result<ReadyToken, TokenError> {
-        unimplemented!()
+
+    /// The session's access token, by a caller's own demands.
+    ///
+    /// # Errors
+    ///
+    /// As [`access_token`](Self::access_token).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`access_token`](Self::access_token).
+    pub async fn access_token_with(&self, key: &SessionKey, options: AccessOptions) -> Result<ReadyToken, TokenError> {
+        self.inner.access_token(key, options).await
     }
-    /// What is known of a session, without refreshing anything and without counting as use: for `GET /session`.
-    pub async fn session(&self, _key: &SessionKey) -> Result<ReadyToken, TokenError> {
-        unimplemented!()
+
+    /// What is known of a session, for showing it: refreshes nothing, and does not count as use of the session.
+    ///
+    /// # Errors
+    ///
+    /// As [`access_token`](Self::access_token).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn session(&self, key: &SessionKey) -> Result<ReadyToken, TokenError> {
+        let session = self.inner.current(key).await?;
+        let now = self.inner.clock.now();
+        match policy::decide(&session, self.inner.situation(now, Duration::ZERO, None, &session)) {
+            Decision::LogInAgain(reason) => Err(TokenError::LogInAgain(LogInReason::Ended(reason))),
+            _ if !self.inner.idled(&session, now) => Ok(ReadyToken::new(session)),
+            _ => Err(Inner::expired()),
+        }
     }
-    /// Reports that an upstream refused the access token of this version.
-    pub fn report_rejected(&self, _key: &SessionKey, _seen: Version) {
-        unimplemented!()
+
+    /// Reports that an upstream refused the access token of version `seen` (RFC 6750, section 3.1).
+    ///
+    /// The first report of a version starts a refresh, which the next [`access_token`](Self::access_token) waits for;
+    /// all further ones, and reports of old versions, do nothing. A session is refreshed for this reason at most once
+    /// in 10 seconds, so an upstream that refuses every token causes no storm.
+    pub fn report_rejected(&self, key: &SessionKey, seen: Version) {
+        let inner = &self.inner;
+        let Some(session) = inner.store.peek(key) else { return };
+        let now = inner.clock.now();
+        if session.version != seen || !inner.slots.refuse(key, seen, now) {
+            return;
+        }
+        if let Joined::Paused(_) = inner.refresh(key, &session, Urgency::Awaited) {
+            inner.slots.forgive(key);
+        }
     }
-    /// Exchanges a refresh token by hand.
-    pub async fn exchange(&self, _refresh_token: crate::token::RefreshToken) -> Result<ExchangedTokens, ExchangeError> {
-        unimplemented!()
-    }
-    /// Ends a session; true when there was one.
-    pub async fn close(&self, _key: &SessionKey) -> Result<bool, CloseError> {
-        unimplemented!()
-    }
-    /// Stops taking work, lets flights finish until the deadline, reports what is left.
-    pub async fn shutdown(&self, _deadline: Duration) -> ShutdownReport {
-        unimplemented!()
-    }
-    /// The present instant on the manager's clock.
+
+    /// The present instant on the manager's clock: what the instants in a [`ReadyToken`] are to be compared with.
     pub fn now(&self) -> Timestamp {
-        unimplemented!()
+        self.inner.clock.now()
     }
+}
+
+impl std::fmt::Debug for TokenManager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenManager").field("config", &self.inner.config).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    async fn access_token(
+        self: &Arc<Self>,
+        key: &SessionKey,
+        options: AccessOptions,
+    ) -> Result<ReadyToken, TokenError> {
+        let deadline = Instant::now() + options.wait.unwrap_or(self.config.wait);
+        let (mut session, mut is_latest) = match self.at_hand(key) {
+            Some(session) => (session, false),
+            None => (self.current_until(key, deadline).await?, true),
+        };
+        let mut flights = 0;
+        loop {
+            let now = self.clock.now();
+            if !self.in_use(&session, now) {
+                return Err(Self::expired());
+            }
+            let (_, refused) = self.slots.override_of(key);
+            match policy::decide(&session, self.situation(now, options.min_validity, refused, &session)) {
+                Decision::Serve => return Ok(ReadyToken::new(session)),
+                Decision::ServeAndRefresh => {
+                    self.refresh_behind(key, &session, now);
+                    return Ok(ReadyToken::new(session));
+                }
+                // What this process remembers is good enough to serve, not to make anybody wait or log in again.
+                Decision::LogInAgain(_) | Decision::Refresh if !is_latest => {
+                    (session, is_latest) = (self.current_until(key, deadline).await?, true);
+                    continue;
+                }
+                Decision::LogInAgain(reason) => return Err(TokenError::LogInAgain(LogInReason::Ended(reason))),
+                // The newest token that could be had is handed out even if it falls short of what was asked for.
+                Decision::Refresh if flights == 2 => return self.fall_back(session, backend_failing()),
+                Decision::Refresh => {}
+            }
+            flights += 1;
+            let outcome = match self.refresh(key, &session, Urgency::Awaited) {
+                Joined::Paused(declined) => return self.fall_back(session, declined),
+                Joined::Flight(landing) => match timeout_at(deadline, landed(landing)).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => return self.fall_back(session, declined(Unavailability::Deadline)),
+                },
+            };
+            session = match outcome {
+                Outcome::Ready(newer) => newer,
+                Outcome::Dead(reason, _) => return Err(TokenError::LogInAgain(LogInReason::Ended(reason))),
+                Outcome::Failed(declined) => return self.fall_back(session, declined),
+                Outcome::InDoubt => self.current_until(key, deadline).await?,
+                Outcome::Missing => {
+                    let session = self.current_until(key, deadline).await?;
+                    return self.fall_back(session, backend_failing());
+                }
+            };
+        }
+    }
+
+    /// Joins the session's flight or starts one.
+    fn refresh(self: &Arc<Self>, key: &SessionKey, session: &Arc<Session>, urgency: Urgency) -> Joined {
+        if self.is_closing() {
+            return Joined::Paused(declined(Unavailability::ShuttingDown));
+        }
+        self.slots.join(key, self.clock.now(), || {
+            let (land, landing) = watch::channel(None);
+            let flight = Flight::new(self.clone(), *key, session.clone(), urgency);
+            self.own(async move { land.send_replace(Some(flight.run().await)) });
+            landing
+        })
+    }
+
+    /// Starts a refresh that nobody waits for, unless one is under way, pausing or out of place.
+    fn refresh_behind(self: &Arc<Self>, key: &SessionKey, session: &Arc<Session>, now: Timestamp) {
+        if !self.slots.is_busy(key, now) && self.admission.look().is_ok() {
+            let _ = self.refresh(key, session, Urgency::Background);
+        }
+    }
+
+    /// The token at hand after a refresh that brought none: still good for a moment, or nothing.
+    fn fall_back(&self, session: Arc<Session>, declined: Declined) -> Result<ReadyToken, TokenError> {
+        if policy::usable(&session, self.clock.now(), self.config.min_usable) {
+            return Ok(ReadyToken::new(session));
+        }
+        let retry_after = declined.retry_after.max(Duration::from_secs(1));
+        Err(TokenError::Unavailable { reason: declined.reason, retry_after })
+    }
+
+    async fn current_until(&self, key: &SessionKey, deadline: Instant) -> Result<Arc<Session>, TokenError> {
+        match timeout_at(deadline, self.current(key)).await {
+            Ok(session) => session,
+            Err(_) => Err(unavailable(Unavailability::Store)),
+        }
+    }
+
+    /// The session as this process has it, without asking anyone.
+    fn at_hand(&self, key: &SessionKey) -> Option<Arc<Session>> {
+        self.slots.override_of(key).0.or_else(|| self.store.peek(key))
+    }
+
+    /// The session as this node knows it best: what the store does not have yet, what it has, what it last said.
+    async fn current(&self, key: &SessionKey) -> Result<Arc<Session>, TokenError> {
+        if let (Some(unsaved), _) = self.slots.override_of(key) {
+            return Ok(unsaved);
+        }
+        match self.store_call(self.store.load(key)).await {
+            Ok(Some(session)) => Ok(session),
+            Ok(None) => Err(TokenError::LogInAgain(LogInReason::Unknown)),
+            Err(_) => self.store.peek(key).ok_or_else(|| unavailable(Unavailability::Store)),
+        }
+    }
+
+    /// One store call within the store's timeout. A store that panics counts as one that is down.
+    pub(crate) async fn store_call<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        match timeout(self.config.store_timeout, AssertUnwindSafe(call).catch_unwind()).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_panic)) => Err(StoreError::new("the store panicked")),
+            Err(_elapsed) => Err(StoreError::new("no answer within the store timeout")),
+        }
+    }
+
+    fn situation(
+        &self,
+        now: Timestamp,
+        min_validity: Duration,
+        refused: Option<Version>,
+        session: &Session,
+    ) -> Situation {
+        let refused = refused == Some(session.version);
+        Situation { now, min_validity, refused, contract: self.backend.rotation() }
+    }
+
+    /// Whether the session is within its idle timeout; counts as a use.
+    fn in_use(&self, session: &Session, now: Timestamp) -> bool {
+        self.config.idle_timeout.is_none_or(|idle_timeout| session.touch(now, idle_timeout))
+    }
+
+    fn idled(&self, session: &Session, now: Timestamp) -> bool {
+        self.config.idle_timeout.is_some_and(|idle_timeout| session.idle_for(now) >= idle_timeout)
+    }
+
+    fn expired() -> TokenError {
+        TokenError::LogInAgain(LogInReason::Ended(crate::session::DeathReason::Expired))
+    }
+
+    /// Runs `task` to its end whatever its caller does.
+    pub(crate) fn own<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) {
+        self.tasks.spawn_on(task, &self.runtime);
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+}
+
+async fn landed(mut landing: slots::Landing) -> Outcome {
+    match landing.wait_for(Option::is_some).await {
+        Ok(outcome) => outcome.clone().expect("waited for it"),
+        // The flight's task was dropped with its runtime.
+        Err(_) => Outcome::Failed(declined(Unavailability::ShuttingDown)),
+    }
+}
+
+fn declined(reason: Unavailability) -> Declined {
+    Declined { reason, retry_after: Duration::from_secs(1) }
+}
+
+fn backend_failing() -> Declined {
+    declined(Unavailability::Backend)
+}
+
+fn unavailable(reason: Unavailability) -> TokenError {
+    TokenError::Unavailable { reason, retry_after: Duration::from_secs(1) }
 }

@@ -6,7 +6,7 @@
 use std::{
     fmt,
     hash::{Hash, Hasher},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -96,8 +96,8 @@ impl Hash for SessionKey {
 
 impl fmt::Debug for SessionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, ..] = self.0;
-        write!(f, "{a:02x}{b:02x}{c:02x}{d:02x}")
+        let [first, second, third, fourth, ..] = self.0;
+        write!(f, "{first:02x}{second:02x}{third:02x}{fourth:02x}")
     }
 }
 
@@ -167,42 +167,96 @@ pub struct Session {
     pub access_token: AccessToken,
     /// When this access token is to be refreshed, waited for, dropped.
     pub zones: Zones,
+    /// When this version's tokens were issued.
+    pub issued_at: Timestamp,
     /// When the user logged in.
     pub opened_at: Timestamp,
     /// When the session ends unless a refresh prolongs it.
     pub ends_at: Timestamp,
     /// What is known about the refresh token behind it.
     pub standing: Standing,
+    /// When the session was last used, in milliseconds; kept only where an idle timeout asks for it.
+    pub(crate) last_used: AtomicU64,
     pub(crate) announced: AtomicBool,
 }
 
 impl Session {
-    /// A version of a session, not yet announced to its browser.
+    /// The first version of a session that is opened at `issued_at`.
     pub fn new(
-        version: Version,
         user: std::sync::Arc<str>,
         access_token: AccessToken,
         zones: Zones,
-        opened_at: Timestamp,
+        issued_at: Timestamp,
         ends_at: Timestamp,
     ) -> Self {
-        // The login's own answer announces the first version.
-        let announced = AtomicBool::new(version == Version::FIRST);
-        Self { version, user, access_token, zones, opened_at, ends_at, standing: Standing::Live, announced }
+        Self {
+            version: Version::FIRST,
+            user,
+            access_token,
+            zones,
+            issued_at,
+            opened_at: issued_at,
+            ends_at,
+            standing: Standing::Live,
+            last_used: AtomicU64::new(issued_at.as_millis()),
+            announced: AtomicBool::new(true), // the login's own answer does that
+        }
+    }
+
+    /// The next version, with tokens that were issued at `issued_at`; its end is not yet announced to the browser.
+    #[must_use]
+    pub fn succeeded_by(
+        &self,
+        access_token: AccessToken,
+        zones: Zones,
+        issued_at: Timestamp,
+        ends_at: Timestamp,
+    ) -> Self {
+        Self {
+            version: self.version.next(),
+            access_token,
+            zones,
+            issued_at,
+            ends_at,
+            standing: Standing::Live,
+            announced: AtomicBool::new(false),
+            ..self.copy()
+        }
     }
 
     /// The same version with another standing.
     #[must_use]
     pub fn with_standing(&self, standing: Standing) -> Self {
+        Self { standing, ..self.copy() }
+    }
+
+    fn copy(&self) -> Self {
         Self {
             version: self.version,
             user: self.user.clone(),
             access_token: self.access_token.clone(),
             zones: self.zones,
+            issued_at: self.issued_at,
             opened_at: self.opened_at,
             ends_at: self.ends_at,
-            standing,
+            standing: self.standing,
+            last_used: AtomicU64::new(self.last_used.load(Ordering::Relaxed)),
             announced: AtomicBool::new(self.announced.load(Ordering::Relaxed)),
         }
+    }
+
+    pub(crate) fn idle_for(&self, now: Timestamp) -> std::time::Duration {
+        now.since(Timestamp::from_millis(self.last_used.load(Ordering::Relaxed)))
+    }
+
+    /// Records a use; false when the session had been unused for longer than `idle_timeout` before it.
+    pub(crate) fn touch(&self, now: Timestamp, idle_timeout: std::time::Duration) -> bool {
+        let last_used = Timestamp::from_millis(self.last_used.load(Ordering::Relaxed));
+        let alive = now.since(last_used) < idle_timeout;
+        // A second's resolution spares the hot path most of the writes to a shared line.
+        if alive && now.since(last_used).as_secs() >= 1 {
+            self.last_used.store(now.as_millis(), Ordering::Relaxed);
+        }
+        alive
     }
 }

@@ -212,7 +212,8 @@ pub struct Commit {
 pub enum Committed {
     /// The new version is in the store.
     Stored,
-    /// Another token set was committed first; use this one and revoke ours.
+    /// Another token set was committed first; use this one. Revoke nothing: both are of one lineage, and a service
+    /// may revoke a whole lineage by any of its tokens.
     Superseded(Arc<Session>),
     /// The session was removed; revoke the new tokens.
     Gone,

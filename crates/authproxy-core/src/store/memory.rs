@@ -1,4 +1,266 @@
-//! Sessions in this process' memory, on moka.
-/// skeleton
-#[derive(Debug)]
-pub struct MemoryStore;
+//! [`MemoryStore`]: sessions in this process' memory.
+//!
+//! moka owns the records and forgets them in time; a lock-free map beside it publishes the current version of each,
+//! because a lookup in moka costs several times what a request may spend (`cargo bench --bench hot_path`).
+//! Every change of a record, in either map, happens under that record's lock, so the two cannot disagree.
+
+mod lineage;
+mod record;
+
+use std::{
+    fmt,
+    hash::{BuildHasher, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use moka::notification::RemovalCause;
+
+use self::{
+    lineage::Lineage,
+    record::{Entry, Record},
+};
+use crate::{
+    clock::{Clock, SystemClock, Timestamp},
+    error::StoreError,
+    session::{Session, SessionKey},
+    store::{
+        Abort, Aborted, Begin, Begun, Commit, Committed, CreateError, Exchanged, HandedOut, Lease, NewSession, Removed,
+        SessionStore,
+    },
+    token::RefreshToken,
+};
+
+/// How long a session is kept after its end, so that its browser is told "expired" and not "unknown".
+const LINGER: Duration = Duration::from_mins(5);
+
+type Published = papaya::HashMap<SessionKey, Arc<Session>, KeyHasher>;
+
+/// Sessions in this process' memory; they end with it.
+///
+/// ```
+/// use authproxy_core::store::MemoryStore;
+///
+/// let store = MemoryStore::new(10_000);
+/// assert_eq!(store.len(), 0);
+/// ```
+pub struct MemoryStore {
+    records: moka::sync::Cache<SessionKey, Arc<Entry>, KeyHasher>,
+    published: Arc<Published>,
+    len: Arc<AtomicUsize>,
+    lineage: Lineage,
+    capacity: usize,
+    clock: Arc<dyn Clock>,
+}
+
+impl MemoryStore {
+    /// A store for at most `capacity` sessions, on the machine's clock.
+    pub fn new(capacity: usize) -> Self {
+        Self::with_clock(capacity, Arc::new(SystemClock::new()))
+    }
+
+    /// A store for at most `capacity` sessions, on a clock of the caller's.
+    pub fn with_clock(capacity: usize, clock: Arc<dyn Clock>) -> Self {
+        let published: Arc<Published> = Arc::new(papaya::HashMap::with_hasher(KeyHasher));
+        let len = Arc::new(AtomicUsize::new(0));
+        let (forget_in, counted) = (published.clone(), len.clone());
+        let records = moka::sync::Cache::builder()
+            .expire_after(UntilForgotten { clock: clock.clone() })
+            .eviction_listener(move |key: Arc<SessionKey>, _, cause| {
+                if cause == RemovalCause::Expired {
+                    unpublish(&forget_in, &counted, &key);
+                }
+            })
+            .build_with_hasher(KeyHasher);
+        Self { records, published, len, lineage: Lineage::new(capacity), capacity, clock }
+    }
+
+    /// How many sessions are kept, counting those that ended a short while ago.
+    pub fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    /// Whether no session is kept.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn reserve(&self) -> Result<(), CreateError> {
+        let room = |len: usize| (len < self.capacity).then_some(len + 1);
+        self.len.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).map(drop).map_err(|_| CreateError::Full)
+    }
+
+    fn publish(&self, key: &SessionKey, session: &Arc<Session>) {
+        self.published.pin().insert(*key, session.clone());
+    }
+
+    /// Runs `change` on a living record under its lock and publishes what it made of the session.
+    fn change<T>(&self, key: &SessionKey, change: impl FnOnce(&mut Record, Timestamp) -> T) -> Option<T> {
+        let entry = self.records.get(key)?;
+        let mut record = entry.lock();
+        if record.removed {
+            return None;
+        }
+        let before = record.session.clone();
+        let result = change(&mut record, self.clock.now());
+        if !Arc::ptr_eq(&before, &record.session) {
+            self.publish(key, &record.session);
+            entry.forget_at.store(record.session.ends_at.plus(LINGER).as_millis(), Ordering::Relaxed);
+            self.records.insert(*key, entry.clone()); // moves the expiry; still under the record's lock
+        }
+        Some(result)
+    }
+}
+
+#[async_trait]
+impl SessionStore for MemoryStore {
+    async fn create(&self, key: &SessionKey, new: NewSession) -> Result<(), CreateError> {
+        self.reserve()?;
+        let session = Arc::new(new.session);
+        let handed_out = new.refresh_token.clone().filter(|_| new.handed_out);
+        let entry = Arc::new(Entry::new(session.clone(), new.refresh_token, LINGER));
+        let _record = entry.lock(); // nobody sees the session between its two maps
+        let kept = self.records.entry(*key).or_insert_with(|| entry.clone());
+        if !Arc::ptr_eq(kept.value(), &entry) {
+            self.len.fetch_sub(1, Ordering::Relaxed);
+            return Err(CreateError::Exists);
+        }
+        if let Some(token) = handed_out {
+            self.lineage.hand_out(&token, *key, session.version);
+        }
+        self.publish(key, &session);
+        Ok(())
+    }
+
+    fn peek(&self, key: &SessionKey) -> Option<Arc<Session>> {
+        self.published.pin().get(key).cloned()
+    }
+
+    async fn load(&self, key: &SessionKey) -> Result<Option<Arc<Session>>, StoreError> {
+        Ok(self.peek(key))
+    }
+
+    async fn begin(&self, key: &SessionKey, begin: Begin) -> Result<Begun, StoreError> {
+        Ok(self.change(key, |record, now| record.begin(*key, begin, now)).unwrap_or(Begun::Missing))
+    }
+
+    async fn commit(&self, lease: &Lease, commit: Commit) -> Result<Committed, StoreError> {
+        Ok(self.change(&lease.key, |record, _| record.commit(lease, commit)).unwrap_or(Committed::Gone))
+    }
+
+    async fn abort(&self, lease: &Lease, abort: Abort) -> Result<Aborted, StoreError> {
+        Ok(self.change(&lease.key, |record, _| record.abort(lease, abort)).unwrap_or(Aborted::Fenced))
+    }
+
+    async fn remove(&self, key: &SessionKey) -> Result<Option<Removed>, StoreError> {
+        let Some(entry) = self.records.get(key) else { return Ok(None) };
+        let mut record = entry.lock();
+        if record.removed {
+            return Ok(None);
+        }
+        record.removed = true;
+        self.records.invalidate(key);
+        unpublish(&self.published, &self.len, key);
+        Ok(Some(Removed { session: record.session.clone(), refresh_token: record.refresh_token.take() }))
+    }
+
+    async fn find_handed_out(&self, refresh_token: &RefreshToken) -> Result<Option<HandedOut>, StoreError> {
+        Ok(self.lineage.find(refresh_token))
+    }
+
+    async fn exchange(&self, presented: &RefreshToken) -> Result<Exchanged, StoreError> {
+        let Some(found) = self.lineage.find(presented) else { return Ok(Exchanged::Missing) };
+        let exchanged = self.change(&found.key, |record, now| {
+            let alive = now < record.session.ends_at && record.dead.is_none();
+            let Some(current) = record.refresh_token.clone().filter(|_| alive) else { return Exchanged::Missing };
+            if !self.lineage.exchange(presented, &current, record.session.version) {
+                return Exchanged::Already;
+            }
+            Exchanged::Current { session: record.session.clone(), refresh_token: current }
+        });
+        Ok(exchanged.unwrap_or(Exchanged::Missing))
+    }
+
+    fn maintain(&self) {
+        self.records.run_pending_tasks();
+        self.lineage.maintain();
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("len", &self.len())
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
+}
+
+fn unpublish(published: &Published, len: &AtomicUsize, key: &SessionKey) {
+    if published.pin().remove(key).is_some() {
+        len.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Tells moka how long to keep a record: until its own `forget_at`, never for ever.
+struct UntilForgotten {
+    clock: Arc<dyn Clock>,
+}
+
+impl UntilForgotten {
+    fn left(&self, forget_at: &AtomicU64) -> Duration {
+        Timestamp::from_millis(forget_at.load(Ordering::Relaxed)).since(self.clock.now())
+    }
+}
+
+impl moka::Expiry<SessionKey, Arc<Entry>> for UntilForgotten {
+    fn expire_after_create(&self, _: &SessionKey, entry: &Arc<Entry>, _: Instant) -> Option<Duration> {
+        Some(self.left(&entry.forget_at))
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &SessionKey,
+        entry: &Arc<Entry>,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(self.left(&entry.forget_at))
+    }
+}
+
+/// Passes on the eight bytes that a key hashes to: they come from a SHA-256 and need no second hash.
+#[derive(Clone, Copy, Default)]
+struct KeyHasher;
+
+struct PassOn(u64);
+
+impl BuildHasher for KeyHasher {
+    type Hasher = PassOn;
+
+    fn build_hasher(&self) -> PassOn {
+        PassOn(0)
+    }
+}
+
+impl Hasher for PassOn {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 = self.0.rotate_left(5) ^ u64::from_le_bytes(word);
+        }
+    }
+}

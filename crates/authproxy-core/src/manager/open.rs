@@ -1,0 +1,129 @@
+//! Opening a session by a login, and closing it.
+
+use std::sync::Arc;
+
+use tokio::{sync::oneshot, time::timeout};
+
+use super::{Inner, ReadyToken, TokenManager, policy};
+use crate::{
+    backend::{BackendError, Credentials, IssuedTokens, Login},
+    error::{CloseError, OpenError, StoreError, Unavailability},
+    session::{Session, SessionId, SessionKey},
+    store::{CreateError, NewSession},
+    token::TokenSet,
+};
+
+/// A session that a login opened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct OpenedSession {
+    /// The cookie's value.
+    pub id: SessionId,
+    /// What was published.
+    pub session: ReadyToken,
+    /// The tokens as issued, for one who is to have them.
+    pub tokens: TokenSet,
+    /// Every other field of the token response.
+    pub extra: serde_json::Map<String, serde_json::Value>,
+}
+
+impl TokenManager {
+    /// Logs in and opens a session, under a new id whatever the browser had before.
+    ///
+    /// With `hand_out` the refresh token is also given to the one who logs in, and stays one lineage with the session:
+    /// see [`exchange`](Self::exchange).
+    ///
+    /// # Errors
+    ///
+    /// An [`OpenError`]; then there is no session, and tokens that the service may have issued are being revoked.
+    ///
+    /// # Cancel safety
+    ///
+    /// The login goes on in a task of the manager's. If nobody waits for it any more the session is closed again, so
+    /// no session is left that nobody knows.
+    pub async fn open(&self, credentials: Credentials, hand_out: bool) -> Result<OpenedSession, OpenError> {
+        if self.inner.is_closing() {
+            return Err(OpenError::Unavailable(Unavailability::ShuttingDown));
+        }
+        let (send, opened) = oneshot::channel();
+        let inner = self.inner.clone();
+        self.inner.own(async move {
+            let result = inner.log_in(credentials, hand_out).await;
+            if let Err(Ok(unclaimed)) = send.send(result) {
+                let _ = inner.remove(&unclaimed.id.key()).await;
+            }
+        });
+        opened.await.unwrap_or(Err(OpenError::Unavailable(Unavailability::Internal)))
+    }
+
+    /// Ends a session: when this returns, no request with its cookie succeeds. Its tokens are revoked in the
+    /// background where the service can. Returns whether there was a session.
+    ///
+    /// # Errors
+    ///
+    /// [`CloseError`] when the store did not confirm; the session may still be there.
+    ///
+    /// # Cancel safety
+    ///
+    /// The removal goes on in a task of the manager's.
+    pub async fn close(&self, key: &SessionKey) -> Result<bool, CloseError> {
+        let (send, closed) = oneshot::channel();
+        let (inner, key) = (self.inner.clone(), *key);
+        self.inner.own(async move {
+            let _ = send.send(inner.remove(&key).await);
+        });
+        let closed = closed.await.unwrap_or_else(|_| Err(StoreError::new("the store panicked")));
+        Ok(closed?)
+    }
+}
+
+impl Inner {
+    async fn log_in(self: &Arc<Self>, credentials: Credentials, hand_out: bool) -> Result<OpenedSession, OpenError> {
+        let login = timeout(self.config.backend_timeout, self.backend.login(&credentials));
+        let login = self.unless_cut_off(login).await.ok_or(OpenError::Unavailable(Unavailability::ShuttingDown))?;
+        let IssuedTokens { tokens, extra } = match login.unwrap_or(Err(BackendError::TimedOut))? {
+            Login::Issued(issued) => issued,
+            Login::Refused(reply) => return Err(OpenError::Refused(reply)),
+        };
+        let id = SessionId::random();
+        let session = self.first_version(&id.key(), credentials.username(), &tokens);
+        let published = session.with_standing(session.standing);
+        let new = NewSession { session, refresh_token: tokens.refresh_token.clone(), handed_out: hand_out };
+        let created = timeout(self.config.store_timeout, self.store.create(&id.key(), new)).await;
+        match created.unwrap_or(Err(CreateError::Unavailable(StoreError::new("no answer within the store timeout")))) {
+            Ok(()) => Ok(OpenedSession { id, session: ReadyToken::new(Arc::new(published)), tokens, extra }),
+            Err(error) => {
+                self.revoke_later(tokens.access_token, tokens.refresh_token);
+                Err(match error {
+                    CreateError::Full => OpenError::Full,
+                    CreateError::Exists => OpenError::Unavailable(Unavailability::Internal),
+                    CreateError::Unavailable(_) => OpenError::Unavailable(Unavailability::Store),
+                })
+            }
+        }
+    }
+
+    fn first_version(&self, key: &SessionKey, user: &str, tokens: &TokenSet) -> Session {
+        let now = self.clock.now();
+        let ends_at = policy::ends_at(&self.config, tokens, now, None, now);
+        let mut zones = policy::zones(&self.config, key, tokens, now);
+        if tokens.refresh_token.is_none() {
+            (zones.refresh_at, zones.wait_at) = (zones.expires_at, zones.expires_at); // there is nothing to refresh with
+        }
+        Session::new(user.into(), tokens.access_token.clone(), zones, now, ends_at)
+    }
+
+    /// Removes a session from the store, then from this process, then has its tokens revoked: in that order nothing
+    /// that comes later can bring it back.
+    async fn remove(self: &Arc<Self>, key: &SessionKey) -> Result<bool, StoreError> {
+        let removed = self.store_call(self.store.remove(key)).await?;
+        let unsaved = self.slots.close(key);
+        let was_there = removed.is_some();
+        if let Some(unsaved) = unsaved {
+            self.revoke_later(unsaved.session.access_token.clone(), unsaved.refresh_token);
+        } else if let Some(removed) = removed {
+            self.revoke_later(removed.session.access_token.clone(), removed.refresh_token);
+        }
+        Ok(was_there)
+    }
+}

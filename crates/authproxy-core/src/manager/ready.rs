@@ -1,0 +1,79 @@
+//! [`ReadyToken`]: an access token that may be used now, and [`AccessOptions`], what a caller may demand of it.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use crate::{
+    clock::Timestamp,
+    session::{Session, Version},
+    token::AccessToken,
+};
+
+/// An access token that may be used now. Cloning it copies no bytes.
+#[derive(Clone, Debug)]
+pub struct ReadyToken(Arc<Session>);
+
+impl ReadyToken {
+    pub(super) fn new(session: Arc<Session>) -> Self {
+        Self(session)
+    }
+
+    /// The token.
+    pub fn access_token(&self) -> &AccessToken {
+        &self.0.access_token
+    }
+
+    /// Which version it is, for [`report_rejected`](super::TokenManager::report_rejected).
+    pub fn version(&self) -> Version {
+        self.0.version
+    }
+
+    /// The name that the user logged in with.
+    pub fn user(&self) -> &str {
+        &self.0.user
+    }
+
+    /// When the access token expires.
+    pub fn expires_at(&self) -> Timestamp {
+        self.0.zones.expires_at
+    }
+
+    /// When the session ends unless a refresh prolongs it.
+    pub fn session_ends_at(&self) -> Timestamp {
+        self.0.ends_at
+    }
+
+    /// Whether the session's end has moved since its browser was last told: true for one caller a version, who is to
+    /// send the cookie again.
+    pub fn take_prolonged(&self) -> bool {
+        !self.0.announced.load(Ordering::Relaxed) && !self.0.announced.swap(true, Ordering::Relaxed)
+    }
+}
+
+/// What a caller demands of an access token. The default demands nothing special.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct AccessOptions {
+    /// How long to wait for a refresh. Default: [`ManagerConfig::wait`](super::ManagerConfig::wait).
+    pub wait: Option<Duration>,
+    /// The life that the token is to have left; more than half of what the service gives is not demanded. Default: none.
+    pub min_validity: Duration,
+}
+
+impl AccessOptions {
+    /// Waits at most this long for a refresh.
+    #[must_use]
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = Some(wait);
+        self
+    }
+
+    /// Wants a token that lives at least this long.
+    #[must_use]
+    pub fn min_validity(mut self, min_validity: Duration) -> Self {
+        self.min_validity = min_validity;
+        self
+    }
+}

@@ -1,0 +1,385 @@
+//! The flight: one refresh of one session, from the permission to the new version in the store.
+//!
+//! A flight runs in a task that the manager owns and is the only code that calls [`AuthBackend::refresh`].
+//! [`Flight::fly`] is the protocol in one column: admitted, intent stored, presented, committed, published.
+//!
+//! [`AuthBackend::refresh`]: crate::backend::AuthBackend::refresh
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{
+    backend::{Cause, RefreshError, RefreshRequest},
+    clock::Timestamp,
+    error::{StoreError, Unavailability},
+    manager::{
+        Inner,
+        admission::{Declined, Permit, Urgency},
+        policy,
+        slots::{Aftermath, Outcome, Unsaved},
+    },
+    session::{DeathReason, Session, SessionKey},
+    store::{Abort, Aborted, AttemptId, Begin, Begun, Commit, Committed, IfInDoubt, Lease},
+    token::{RefreshToken, TokenSet},
+};
+
+/// A second presentation, where the contract allows it, follows after this long.
+const BEFORE_PRESENTING_AGAIN: Duration = Duration::from_millis(100);
+/// No flight presents more often than this, whatever the contract allows: the pause after it is for everyone.
+const PRESENTATIONS_PER_FLIGHT: u32 = 2;
+/// How often a store call is tried before the store counts as down.
+const STORE_TRIES: u32 = 3;
+/// How often to ask whether another holder's refresh is done, at first and at most.
+const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(250));
+
+/// One refresh in progress.
+pub(super) struct Flight {
+    manager: Arc<Inner>,
+    key: SessionKey,
+    seen: Arc<Session>,
+    urgency: Urgency,
+    attempt: AttemptId,
+    /// Whether this flight goes on from a refresh token that an unusable answer still held.
+    salvaged: bool,
+}
+
+/// A granted attempt.
+struct Granted {
+    lease: Lease,
+    refresh_token: RefreshToken,
+    first_intent: Timestamp,
+}
+
+/// How a presentation that brought no token set ended.
+enum Unrefreshed {
+    /// Nothing is lost; try later.
+    Untouched(Declined, Option<Duration>),
+    /// The service has judged.
+    Rejected(crate::backend::Reply),
+    /// The outcome is unknown.
+    Ambiguous { asked: Option<Duration>, salvaged: Option<RefreshToken>, reason: Unavailability },
+}
+
+impl Flight {
+    pub(super) fn new(manager: Arc<Inner>, key: SessionKey, seen: Arc<Session>, urgency: Urgency) -> Self {
+        let attempt = manager.slots.take_unanswered(&key).unwrap_or_else(AttemptId::random);
+        Self { manager, key, seen, urgency, attempt, salvaged: false }
+    }
+
+    /// Flies and lands: whatever happens, the slot is free afterwards and there is an outcome.
+    pub(super) async fn run(self) -> Outcome {
+        let outcome = match AssertUnwindSafe(self.fly()).catch_unwind().await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                Outcome::Failed(Declined { reason: Unavailability::Internal, retry_after: Duration::from_secs(1) })
+            }
+        };
+        let now = self.manager.clock.now();
+        let aftermath = match &outcome {
+            Outcome::Ready(session) => Aftermath::Success { pause: policy::pause_after_success(session, now) },
+            Outcome::Dead(..) | Outcome::Missing | Outcome::InDoubt => Aftermath::Success { pause: None },
+            Outcome::Failed(declined) => {
+                let failures = self.manager.slots.failures(&self.key) + 1;
+                let left = self.seen.zones.expires_at.since(now);
+                let pause = policy::back_off(&self.key, failures, left, Some(declined.retry_after));
+                Aftermath::Failure { pause, reason: declined.reason }
+            }
+        };
+        self.report(&outcome);
+        self.manager.slots.land(&self.key, now, aftermath);
+        outcome
+    }
+
+    async fn fly(&self) -> Outcome {
+        let permit = match self.manager.admission.enter(self.urgency).await {
+            Ok(permit) => permit,
+            Err(declined) => return Outcome::Failed(declined),
+        };
+        let granted = match self.ask_for_lease().await {
+            Ok(granted) => granted,
+            Err(outcome) => return outcome,
+        };
+        match self.present(&granted, permit).await {
+            Ok(tokens) => self.commit(&granted.lease, tokens).await,
+            Err(Unrefreshed::Untouched(declined, _)) => self.give_back(&granted.lease, declined).await,
+            Err(Unrefreshed::Rejected(reply)) => self.bury(&granted.lease, reply).await,
+            Err(Unrefreshed::Ambiguous { salvaged: Some(rotated), .. }) => self.salvage(&granted.lease, rotated).await,
+            Err(Unrefreshed::Ambiguous { asked, reason, .. }) => self.doubt(&granted, asked, reason).await,
+        }
+    }
+
+    /// Stores the intent to present. Returns only with a lease long enough for the presentation, or an outcome.
+    async fn ask_for_lease(&self) -> Result<Granted, Outcome> {
+        let give_up_at = Instant::now() + self.manager.config.lease();
+        let mut ask_again = ASK_AGAIN.0;
+        let mut doubt = IfInDoubt::Report;
+        loop {
+            if self.manager.is_closing() {
+                return Err(failed(Unavailability::ShuttingDown));
+            }
+            let sent_at = Instant::now();
+            match self.begin(doubt).await {
+                Err(_) => {
+                    self.manager.slots.keep_unanswered(&self.key, self.attempt);
+                    return Err(failed(Unavailability::Store));
+                }
+                Ok(Begun::Granted { lease, refresh_token, first_intent }) => {
+                    let presentation = self.manager.config.backend_timeout * 3 / 2;
+                    if sent_at.elapsed() + presentation < self.manager.config.lease() {
+                        return Ok(Granted { lease, refresh_token, first_intent });
+                    } // an old permission is none: asking again under the same name renews it
+                }
+                Ok(Begun::Busy { lease_left }) => {
+                    if Instant::now() >= give_up_at {
+                        return Err(failed(Unavailability::Backend));
+                    }
+                    sleep(ask_again.min(lease_left.max(Duration::from_millis(1)))).await;
+                    ask_again = (ask_again * 2).min(ASK_AGAIN.1);
+                }
+                Ok(Begun::InDoubt { since }) => {
+                    let contract = self.manager.backend.rotation();
+                    if doubt == IfInDoubt::Grant
+                        || !policy::may_present_again(contract, since, self.manager.clock.now())
+                    {
+                        return Err(Outcome::InDoubt);
+                    }
+                    doubt = IfInDoubt::Grant;
+                }
+                Ok(Begun::Newer(session)) => return Err(Outcome::Ready(session)),
+                Ok(Begun::Dead(reason)) => return Err(Outcome::Dead(reason, None)),
+                Ok(Begun::Missing) => return Err(Outcome::Missing),
+            }
+        }
+    }
+
+    async fn begin(&self, doubt: IfInDoubt) -> Result<Begun, StoreError> {
+        let config = &self.manager.config;
+        let begin = Begin { seen: self.seen.version, attempt: self.attempt, lease: config.lease(), doubt };
+        self.with_store(|| self.manager.store.begin(&self.key, begin)).await
+    }
+
+    /// Sends the refresh token, and again only where the contract says that this is safe.
+    async fn present(&self, granted: &Granted, permit: Permit<'_>) -> Result<TokenSet, Unrefreshed> {
+        let key = self.idempotency_key(&granted.lease);
+        let contract = self.manager.backend.rotation();
+        for presentation in 1.. {
+            let unrefreshed = match self.present_once(&granted.refresh_token, &key).await {
+                Ok(tokens) => {
+                    permit.succeeded();
+                    return Ok(tokens);
+                }
+                Err(unrefreshed) => unrefreshed,
+            };
+            match &unrefreshed {
+                Unrefreshed::Rejected(_) => permit.succeeded(), // it works, and it said no
+                Unrefreshed::Ambiguous { salvaged: None, .. }
+                    if presentation < PRESENTATIONS_PER_FLIGHT
+                        && policy::may_present_again(contract, granted.first_intent, self.manager.clock.now())
+                        && !self.manager.is_closing() =>
+                {
+                    sleep(BEFORE_PRESENTING_AGAIN).await;
+                    continue;
+                }
+                Unrefreshed::Untouched(_, asked) | Unrefreshed::Ambiguous { asked, .. } => permit.failed(*asked),
+            }
+            return Err(unrefreshed);
+        }
+        unreachable!("the loop returns")
+    }
+
+    async fn present_once(&self, refresh_token: &RefreshToken, key: &str) -> Result<TokenSet, Unrefreshed> {
+        let within = self.manager.config.backend_timeout;
+        let request = RefreshRequest { refresh_token, idempotency_key: key, timeout: within };
+        let Some(answer) = self.manager.unless_cut_off(call_backend(&self.manager, request)).await else {
+            return Err(ambiguous(None, None, Unavailability::ShuttingDown));
+        };
+        answer.map_err(|error| {
+            tracing::debug!(session = ?self.key, %error, cause = error_source(&error), "a refresh brought no tokens");
+            match error {
+                RefreshError::Rejected(reply) => Unrefreshed::Rejected(reply),
+                RefreshError::ClientRejected(reply) => {
+                    tracing::error!(status = %reply.status, "the auth service refuses this proxy: check its configuration");
+                    Unrefreshed::Untouched(declined(Unavailability::Misconfigured, None), None)
+                }
+                RefreshError::NotProcessed { retry_after, .. } => {
+                    Unrefreshed::Untouched(declined(Unavailability::Backend, retry_after), retry_after)
+                }
+                RefreshError::Ambiguous { retry_after, salvaged, .. } => {
+                    ambiguous(retry_after, salvaged, Unavailability::Backend)
+                }
+            }
+        })
+    }
+
+    /// Stores the new token set; only then is it published.
+    async fn commit(&self, lease: &Lease, tokens: TokenSet) -> Outcome {
+        let now = self.manager.clock.now();
+        let zones = policy::zones(&self.manager.config, &self.key, &tokens, now);
+        let ends_at = policy::ends_at(&self.manager.config, &tokens, self.seen.opened_at, Some(self.seen.ends_at), now);
+        let session = Arc::new(self.seen.succeeded_by(tokens.access_token, zones, now, ends_at));
+        self.commit_session(lease, session, tokens.refresh_token).await
+    }
+
+    /// An answer without a usable access token still held the next refresh token: store that, and fly again.
+    async fn salvage(&self, lease: &Lease, rotated: RefreshToken) -> Outcome {
+        let seen = &self.seen;
+        let now = self.manager.clock.now();
+        let due = crate::session::Zones { refresh_at: now, ..seen.zones };
+        let session = Arc::new(seen.succeeded_by(seen.access_token.clone(), due, seen.issued_at, seen.ends_at));
+        match self.commit_session(lease, session, Some(rotated)).await {
+            Outcome::Ready(session) if !self.salvaged => {
+                let manager = self.manager.clone();
+                let attempt = AttemptId::random();
+                let next =
+                    Self { manager, key: self.key, seen: session, urgency: self.urgency, attempt, salvaged: true };
+                Box::pin(next.fly()).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn commit_session(
+        &self,
+        lease: &Lease,
+        session: Arc<Session>,
+        refresh_token: Option<RefreshToken>,
+    ) -> Outcome {
+        let commit = Commit { session: session.clone(), refresh_token: refresh_token.clone() };
+        match self.with_store(|| self.manager.store.commit(lease, commit.clone())).await {
+            Ok(Committed::Stored) => Outcome::Ready(session),
+            Ok(Committed::Superseded(newer)) => Outcome::Ready(newer),
+            Ok(Committed::Gone) => {
+                self.manager.revoke_later(session.access_token.clone(), refresh_token);
+                Outcome::Missing
+            }
+            Err(_) => {
+                let unsaved = Unsaved { session: session.clone(), refresh_token: refresh_token.clone() };
+                if self.manager.save_later(*lease, unsaved) {
+                    return Outcome::Ready(session);
+                }
+                self.manager.revoke_later(session.access_token.clone(), refresh_token);
+                Outcome::Missing
+            }
+        }
+    }
+
+    /// The token is untouched: give the lease back, so that anyone may try again.
+    async fn give_back(&self, lease: &Lease, declined: Declined) -> Outcome {
+        match self.abort(lease, Abort::Untouched).await {
+            Some(newer) => Outcome::Ready(newer),
+            None => Outcome::Failed(declined),
+        }
+    }
+
+    /// A definite verdict ends the session, unless the store has moved on meanwhile.
+    async fn bury(&self, lease: &Lease, reply: crate::backend::Reply) -> Outcome {
+        if let Ok(Some(current)) = self.with_store(|| self.manager.store.load(&self.key)).await
+            && current.version > lease.base
+        {
+            return Outcome::Ready(current);
+        }
+        match self.abort(lease, Abort::Dead(DeathReason::Rejected)).await {
+            Some(newer) => Outcome::Ready(newer),
+            None => Outcome::Dead(DeathReason::Rejected, Some(reply)),
+        }
+    }
+
+    /// The outcome is unknown: say so in the store. What follows is the contract's and the policy's question.
+    async fn doubt(&self, granted: &Granted, asked: Option<Duration>, reason: Unavailability) -> Outcome {
+        if reason == Unavailability::ShuttingDown {
+            self.manager.cut_off_in_doubt();
+        }
+        if let Some(newer) = self.abort(&granted.lease, Abort::InDoubt).await {
+            return Outcome::Ready(newer);
+        }
+        let contract = self.manager.backend.rotation();
+        if policy::may_present_again(contract, granted.first_intent, self.manager.clock.now()) {
+            Outcome::Failed(declined(reason, asked))
+        } else {
+            Outcome::InDoubt
+        }
+    }
+
+    /// Ends the attempt in the store. A store that does not answer lets the lease run out, which says "in doubt".
+    async fn abort(&self, lease: &Lease, abort: Abort) -> Option<Arc<Session>> {
+        match self.with_store(|| self.manager.store.abort(lease, abort)).await {
+            Ok(Aborted::Newer(session)) => Some(session),
+            Err(_) if abort == Abort::Untouched => {
+                self.manager.slots.keep_unanswered(&self.key, lease.attempt);
+                None
+            }
+            Ok(Aborted::Done | Aborted::Fenced) | Err(_) => None,
+        }
+    }
+
+    /// Calls the store, again after a short pause when it fails: every verb is idempotent under the attempt's name.
+    async fn with_store<T, F>(&self, call: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let mut pause = Duration::from_millis(20);
+        for _ in 1..STORE_TRIES {
+            if let Ok(answer) = self.manager.store_call(call()).await {
+                return Ok(answer);
+            }
+            sleep(pause).await;
+            pause *= 4;
+        }
+        self.manager.store_call(call()).await
+    }
+
+    /// The same for every presentation of one refresh token, on every node; says nothing about token or session.
+    fn idempotency_key(&self, lease: &Lease) -> String {
+        use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+        use sha2::{Digest, Sha256};
+        let digest = Sha256::new()
+            .chain_update(b"authproxy refresh attempt")
+            .chain_update(self.key.expose_secret())
+            .chain_update(lease.base.0.to_be_bytes())
+            .finalize();
+        URL_SAFE_NO_PAD.encode(&digest[..16])
+    }
+
+    fn report(&self, outcome: &Outcome) {
+        let session = &self.key;
+        match outcome {
+            Outcome::Ready(now) => tracing::debug!(?session, version = now.version.0, "refreshed"),
+            Outcome::Dead(reason, _) => tracing::info!(?session, ?reason, "the session is over"),
+            Outcome::Missing => tracing::debug!(?session, "the session is gone"),
+            Outcome::InDoubt => tracing::warn!(?session, "the outcome of a refresh is unknown"),
+            Outcome::Failed(declined) => {
+                tracing::warn!(?session, reason = %declined.reason, "no refresh for now");
+            }
+        }
+    }
+}
+
+/// Presents a refresh token: the one place that does. A panic or a missing answer leaves the outcome unknown.
+pub(super) async fn call_backend(manager: &Inner, request: RefreshRequest<'_>) -> Result<TokenSet, RefreshError> {
+    let call = AssertUnwindSafe(manager.backend.refresh(request)).catch_unwind();
+    let unknown =
+        |cause: &'static str| RefreshError::Ambiguous { retry_after: None, salvaged: None, cause: Cause::new(cause) };
+    match timeout(request.timeout, call).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_panic)) => Err(unknown("the backend panicked")),
+        Err(_elapsed) => Err(unknown("no answer within the backend timeout")),
+    }
+}
+
+fn failed(reason: Unavailability) -> Outcome {
+    Outcome::Failed(declined(reason, None))
+}
+
+fn declined(reason: Unavailability, asked: Option<Duration>) -> Declined {
+    Declined { reason, retry_after: asked.unwrap_or_default() }
+}
+
+fn ambiguous(asked: Option<Duration>, salvaged: Option<RefreshToken>, reason: Unavailability) -> Unrefreshed {
+    Unrefreshed::Ambiguous { asked, salvaged, reason }
+}
+
+fn error_source(error: &RefreshError) -> Option<String> {
+    std::error::Error::source(error).map(ToString::to_string)
+}
