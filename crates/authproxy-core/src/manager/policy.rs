@@ -164,3 +164,6 @@ pub(crate) fn pause_after_success(session: &Session, now: Timestamp) -> Option<D
     let left = session.zones.expires_at.since(now);
     (now >= session.zones.refresh_at).then(|| (left / 4).max(Duration::from_secs(1)))
 }
+
+#[cfg(test)]
+mod tests;
