@@ -5,8 +5,9 @@
 //! promise by construction: the flight belongs to the node. That the code has it so is shown where tasks exist.
 
 use crate::{
-    node::{Answer, Flight, Logout},
-    state::{NODES, Protocol, State},
+    node::{Flight, Logout, Node},
+    record::Version,
+    state::{NODES, Pauses, Protocol, State},
 };
 
 /// Which node.
@@ -33,17 +34,18 @@ pub(crate) enum Action {
     GiveUpOnStore(At),
     /// The request is written to the socket.
     Send(At),
-    /// The service acts on the request.
-    Process(At),
+    /// The service acts on the request, and its answer arrives.
+    Answer(At),
     /// The service refuses the request unprocessed, or it never left.
     Refuse(At),
-    Hear(At),
-    /// The service's answer is lost on its way.
+    /// The service acts on the request, and its answer is lost on its way.
     LoseAnswer(At),
     /// No answer in time; the request may still be under way.
     TimeOut(At),
     StrayArrives(usize),
     StrayVanishes(usize),
+    /// The store applies a verb that its sender has given up on.
+    LateVerb(usize),
     /// `remove` is applied.
     LogOut(At),
     /// Its answer arrives, the node clears its slot and acknowledges.
@@ -66,23 +68,21 @@ impl Protocol {
             Self::surroundings(state, at, actions);
         }
         for stray in 0..state.strays.len() {
-            if self.can_issue(state) {
-                actions.push(Action::StrayArrives(stray));
-            }
+            actions.push(Action::StrayArrives(stray));
             actions.push(Action::StrayVanishes(stray));
         }
-        if state.record.attempt.is_some_and(|attempt| attempt.live) {
-            let held_up = state.nodes.iter().filter_map(crate::node::Node::presenting).any(|presentation| {
-                Some(presentation.lease.attempt) == state.record.attempt.map(|attempt| attempt.id)
-            });
-            if !held_up || state.left.pauses != Some(0) {
+        actions.extend((0..state.late.len()).map(Action::LateVerb));
+        if let Some(held) = state.record.attempt.filter(|attempt| attempt.live) {
+            let presenting = state.nodes.iter().filter_map(Node::presenting);
+            let outlasted = presenting.map(|it| it.lease.attempt).all(|attempt| attempt != held.id);
+            if outlasted || self.pauses == Pauses::Anywhere {
                 actions.push(Action::LeaseRunsOut);
             }
         }
-        if state.left.graces > 0 && (!state.is_presenting_again() || state.left.pauses != Some(0)) {
+        if state.left.graces > 0 && (!state.is_presenting_again() || self.pauses == Pauses::Anywhere) {
             actions.push(Action::GraceEnds);
         }
-        if state.left.verdicts > 0 && !state.service.revoked {
+        if state.left.mishaps > 0 && !state.service.revoked {
             actions.push(Action::ServiceRevokes);
         }
     }
@@ -91,35 +91,26 @@ impl Protocol {
         let left = &state.left;
         let store = |verb: fn(At, Reply) -> Action, actions: &mut Vec<Action>| {
             actions.push(verb(at, Reply::Heard));
-            if left.lost_replies > 0 {
+            if left.mishaps > 0 {
                 actions.push(verb(at, Reply::Lost));
-            }
-            if left.outages > 0 {
                 actions.push(Action::GiveUpOnStore(at));
             }
         };
         match state.nodes[at].flight {
             Flight::Idle => {
-                let at_hand = state.nodes[at].unsaved.is_some() || !state.record.removed;
-                if at_hand && state.service.issued() < self.rotations {
+                let at_hand = state.at_hand(at).is_some_and(|version| version <= self.rotations);
+                if at_hand {
                     actions.push(Action::TakeOff(at));
                 }
             }
-            Flight::Asking { .. } => store(Action::Begin, actions),
+            Flight::Asking(_) => store(Action::Begin, actions),
             Flight::Granted(_) => actions.push(Action::Send(at)),
             Flight::Sent(_) => {
-                if self.can_issue(state) {
-                    actions.push(Action::Process(at));
-                }
+                actions.push(Action::Answer(at));
                 actions.push(Action::Refuse(at));
-                if left.lost_answers > 0 {
-                    actions.push(Action::TimeOut(at));
-                }
-            }
-            Flight::Answered(_, answer) => {
-                actions.push(Action::Hear(at));
-                if left.lost_answers > 0 && answer != Answer::NotProcessed {
+                if left.mishaps > 0 {
                     actions.push(Action::LoseAnswer(at));
+                    actions.push(Action::TimeOut(at));
                 }
             }
             Flight::Committing { .. } => store(Action::Commit, actions),
@@ -131,7 +122,7 @@ impl Protocol {
         let node = &state.nodes[at];
         for nth in 0..node.saving.len() {
             actions.push(Action::Save(at, nth, Reply::Heard));
-            if state.left.lost_replies > 0 {
+            if state.left.mishaps > 0 {
                 actions.push(Action::Save(at, nth, Reply::Lost));
             }
         }
@@ -140,26 +131,28 @@ impl Protocol {
             Logout::None => {}
             Logout::Removed(_) => {
                 actions.push(Action::Acknowledge(at));
-                if state.left.lost_replies > 0 {
+                if state.left.mishaps > 0 {
                     actions.push(Action::LoseLogout(at));
                 }
             }
         }
-        if state.left.crashes > 0 && *node != crate::node::Node::default() {
+        if state.left.mishaps > 0 && *node != Node::default() {
             actions.push(Action::Crash(at));
         }
-    }
-
-    fn can_issue(&self, state: &State) -> bool {
-        state.service.issued() < self.most()
     }
 }
 
 impl State {
+    /// The version that a caller at this node finds: the unsaved one, or the store's.
+    pub(crate) fn at_hand(&self, at: At) -> Option<Version> {
+        let stored = (!self.record.removed).then_some(self.record.version);
+        self.nodes[at].unsaved.map(|unsaved| unsaved.version).or(stored)
+    }
+
     /// Whether a presentation is under way that only the grace allows, or one that a second one may have overtaken.
     /// The policy keeps a margin of the grace for these; only a stopped node or network exceeds it.
     pub(crate) fn is_presenting_again(&self) -> bool {
-        let again = |node: &crate::node::Node| match node.flight {
+        let again = |node: &Node| match node.flight {
             Flight::Granted(presentation) | Flight::Sent(presentation) => presentation.again,
             _ => false,
         };

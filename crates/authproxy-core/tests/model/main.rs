@@ -1,6 +1,10 @@
 #![allow(clippy::unwrap_used)]
 mod action;
+mod broken_rules;
 mod decision;
+mod explore;
+mod fold;
+mod limits;
 mod node;
 mod properties;
 mod record;
@@ -8,4 +12,3 @@ mod rules;
 mod service;
 mod state;
 mod step;
-mod explore;

@@ -1,15 +1,15 @@
 //! What one node has in its memory of the session. A crash (`kill -9`) leaves nothing of it.
 
 use crate::{
-    record::{Abort, AttemptId, Commit, Issue, Lease, Moment, Version},
-    service::{Request, TokenSet},
+    record::{Abort, AttemptId, Begin, Commit, Issue, Lease, Moment, Version},
+    service::Request,
 };
 
 /// One process. While it is down it does nothing, so a crash and the restart are one step to the fresh state.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Node {
     pub(crate) flight: Flight,
-    /// The attempt whose `begin` or giving back was not answered: only under its name can its lease be used.
+    /// The attempt whose `begin` was not answered: only under its name can the lease be used that it may hold.
     pub(crate) unanswered: Option<AttemptId>,
     /// A set that the store did not take; callers of this node get it.
     pub(crate) unsaved: Option<Commit>,
@@ -21,27 +21,26 @@ pub(crate) struct Node {
 }
 
 /// Where a refresh stands. At most one a node and session, by the slot.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Flight {
     /// No refresh.
     #[default]
     Idle,
     /// On the way to the store with `begin`; a lost reply leaves it here, to ask again under the same name.
-    Asking { seen: Version, attempt: AttemptId, grant_in_doubt: bool },
+    Asking(Begin),
     /// Has the permission, has looked at the clock, is about to write the request to the socket.
     Granted(Presentation),
-    /// The request is on its way.
+    /// The request is on its way, or its answer is. What the service does and what the node hears of it is one step:
+    /// a node that has heard may wait before its next one as long as an answer may travel.
     Sent(Presentation),
-    /// The service has acted; its answer is on its way.
-    Answered(Presentation, Answer),
     /// On the way to the store with a new token set.
     Committing { lease: Lease, commit: Commit },
     /// On the way to the store without one.
-    Aborting { lease: Lease, abort: Abort, clean: bool },
+    Aborting { lease: Lease, abort: Abort },
 }
 
 /// What a flight knows while it presents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Presentation {
     pub(crate) lease: Lease,
     pub(crate) seen: Version,
@@ -53,22 +52,13 @@ pub(crate) struct Presentation {
     pub(crate) repeated: bool,
 }
 
-/// The service's answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Answer {
-    Tokens(TokenSet),
-    Rejected,
-    /// Refused unprocessed, or never sent: the token is as it was.
-    NotProcessed,
-}
-
 /// A logout that this node carries out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Logout {
     #[default]
     None,
-    /// `remove` was applied, and its answer is on its way with what the session held, if there was one.
-    Removed(Option<Issue>),
+    /// `remove` was applied, and its answer is on its way and says whether there was a session.
+    Removed(bool),
 }
 
 impl Presentation {
@@ -78,26 +68,10 @@ impl Presentation {
 }
 
 impl Node {
-    /// The attempts whose names still matter here.
-    pub(crate) fn attempts(&self) -> impl Iterator<Item = AttemptId> {
-        let flying = match self.flight {
-            Flight::Idle => None,
-            Flight::Asking { attempt, .. } => Some(attempt),
-            Flight::Granted(Presentation { lease, .. })
-            | Flight::Sent(Presentation { lease, .. })
-            | Flight::Answered(Presentation { lease, .. }, _)
-            | Flight::Committing { lease, .. }
-            | Flight::Aborting { lease, .. } => Some(lease.attempt),
-        };
-        flying.into_iter().chain(self.unanswered).chain(self.saving.iter().map(|(lease, _)| lease.attempt))
-    }
-
     /// The attempt that is being presented, if any: its lease is longer than that takes unless the node is stopped.
     pub(crate) fn presenting(&self) -> Option<Presentation> {
         match self.flight {
-            Flight::Granted(presentation) | Flight::Sent(presentation) | Flight::Answered(presentation, _) => {
-                Some(presentation)
-            }
+            Flight::Granted(presentation) | Flight::Sent(presentation) => Some(presentation),
             _ => None,
         }
     }

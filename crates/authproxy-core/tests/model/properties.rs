@@ -11,7 +11,7 @@ use stateright::Property;
 use crate::{
     decision::{Decision, Reason, Told, ZONES, Zone},
     node::Flight,
-    record::{Abort, Committed, Standing},
+    record::{Abort, Commit, Committed, Lease, Standing},
     service::{Contract, Request},
     state::{NODES, Protocol, State},
 };
@@ -36,8 +36,8 @@ pub(crate) fn always() -> Vec<Property<Protocol>> {
         Property::always(NOTHING_IS_LOST, nothing_is_lost),
         Property::always(NEVER_REVIVED, |_, state: &State| !state.ledger.removed || state.record.removed),
         Property::always(NOT_SERVED_AFTER_LOGOUT, not_served_after_logout),
-        Property::always(GONE_IS_REVOKED, |_, state: &State| state.ledger.gone & !state.ledger.revoked == 0),
-        Property::always(LIVING_IS_NOT_REVOKED, |_, state: &State| state.ledger.removed || state.ledger.revoked == 0),
+        Property::always(GONE_IS_REVOKED, |_, state: &State| !state.ledger.orphaned),
+        Property::always(LIVING_IS_NOT_REVOKED, |_, state: &State| state.ledger.removed || !state.ledger.revoked),
     ]
 }
 
@@ -101,9 +101,9 @@ fn nothing_is_lost(protocol: &Protocol, state: &State) -> bool {
     let in_doubt = record.attempt.is_some() || record.doubt_since.is_some();
     let beyond_saving = in_doubt && (protocol.contract == Contract::Strict || grace_is_over(protocol, state));
     let accepted = record.refresh.is_some_and(|refresh| {
-        state.service.accepts(Request { refresh, key: record.version }, protocol.contract, state.now)
+        state.service.accepts(Request { refresh, key: record.version })
     });
-    state.ledger.forgotten == 0 && (accepted || beyond_saving)
+    !state.ledger.forgotten && (accepted || beyond_saving)
 }
 
 /// A node with an unsaved set may be cut off from the store and cannot know better; see the limits in `main.rs`.
@@ -150,21 +150,18 @@ pub(crate) fn sometimes(contract: Contract) -> Vec<Property<Protocol>> {
             })
         }),
         Property::sometimes("a commit after the lease's end is accepted", |_, state: &State| {
-            state.nodes.iter().any(|node| match node.flight {
-                Flight::Committing { lease, commit } => {
-                    let held = state.record.attempt.is_some_and(|held| held.live && held.id == lease.attempt);
-                    !held && would_store(state, lease, commit) && state.record.last_committed != Some(lease.attempt)
-                }
-                _ => false,
+            commits(state).any(|(lease, commit)| {
+                let held = state.record.attempt.is_some_and(|held| held.live && held.id == lease.attempt);
+                !held && stores_anew(state, lease, commit)
             })
         }),
         Property::sometimes("an unsaved set is written later", |_, state: &State| {
-            let waiting = |node: &crate::node::Node| {
-                node.saving.iter().any(|(lease, commit)| would_store(state, *lease, *commit))
-            };
-            state.nodes.iter().any(waiting)
+            let waiting = state.nodes.iter().flat_map(|node| &node.saving);
+            waiting.into_iter().any(|(lease, commit)| stores_anew(state, *lease, *commit))
         }),
-        Property::sometimes("logout beats a flight, whose set is revoked", |_, state: &State| state.ledger.gone != 0),
+        Property::sometimes("logout beats a flight, whose set is revoked", |_, state: &State| {
+            state.record.removed && commits(state).next().is_some()
+        }),
         Property::sometimes("a node serves an unsaved set", |protocol: &Protocol, state: &State| {
             (0..NODES).any(|at| state.nodes[at].unsaved.is_some() && serves(protocol, state, at))
         }),
@@ -185,11 +182,25 @@ pub(crate) fn sometimes(contract: Contract) -> Vec<Property<Protocol>> {
         properties.push(Property::sometimes("a token is presented again", |_, state: &State| {
             state.ledger.presented.contains(&2)
         }));
-        properties.push(Property::sometimes("a set is superseded", |_, state: &State| state.ledger.superseded != 0));
+        properties.push(Property::sometimes("a set is superseded", |_, state: &State| {
+            commits(state).any(|(lease, commit)| {
+                matches!(state.record.clone().commit(lease, commit, None), Committed::Superseded(_))
+            })
+        }));
     }
     properties
 }
 
-fn would_store(state: &State, lease: crate::record::Lease, commit: crate::record::Commit) -> bool {
-    state.record.clone().commit(lease, commit, None) == Committed::Stored
+/// What is on its way into the store.
+fn commits(state: &State) -> impl Iterator<Item = (Lease, Commit)> {
+    let flying = state.nodes.iter().filter_map(|node| match node.flight {
+        Flight::Committing { lease, commit } => Some((lease, commit)),
+        _ => None,
+    });
+    flying.chain(state.nodes.iter().flat_map(|node| node.saving.iter().copied()))
+}
+
+fn stores_anew(state: &State, lease: Lease, commit: Commit) -> bool {
+    state.record.last_committed != Some(lease.attempt)
+        && state.record.clone().commit(lease, commit, None) == Committed::Stored
 }

@@ -6,6 +6,14 @@ use crate::rules::Rule;
 
 /// A moment on the store's clock. The model counts grace periods, the comparison with the real store seconds.
 pub(crate) type Moment = u16;
+/// A verb on its way to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Verb {
+    Begin(Begin),
+    Commit(Lease, Commit),
+    Abort(Lease, Abort),
+}
+
 /// Names an attempt. Equal means the same, nothing else.
 pub(crate) type AttemptId = u8;
 /// How many rotations, plus one.
@@ -14,7 +22,7 @@ pub(crate) type Version = u8;
 pub(crate) type Issue = u8;
 
 /// One session in the store.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Record {
     pub(crate) version: Version,
     pub(crate) access: Issue,
@@ -28,7 +36,7 @@ pub(crate) struct Record {
 }
 
 /// The intent to present: stored before the token is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Attempt {
     pub(crate) id: AttemptId,
     /// Whether the lease still lasts.
@@ -44,7 +52,7 @@ pub(crate) struct Lease {
 }
 
 /// What is known of a record's refresh token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Standing {
     Live,
     InDoubt { since: Moment },
@@ -52,7 +60,7 @@ pub(crate) enum Standing {
 }
 
 /// What `begin` asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Begin {
     pub(crate) seen: Version,
     pub(crate) attempt: AttemptId,
@@ -210,6 +218,15 @@ impl Record {
     /// Removes the session for good. Returns whether there was one.
     pub(crate) fn remove(&mut self) -> bool {
         !std::mem::replace(&mut self.removed, true)
+    }
+
+    /// Applies a verb whose answer nobody hears.
+    pub(crate) fn apply_late(&mut self, verb: Verb, now: Moment, broken: Option<Rule>) {
+        match verb {
+            Verb::Begin(begin) => _ = self.begin(begin, now, broken),
+            Verb::Commit(lease, commit) => _ = self.commit(lease, commit, broken),
+            Verb::Abort(lease, abort) => _ = self.abort(lease, abort, broken),
+        }
     }
 
     /// The lease's time is over; what that means is decided when somebody asks.

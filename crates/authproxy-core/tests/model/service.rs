@@ -1,12 +1,14 @@
 //! The auth service: what it does with a refresh token, by its rotation contract.
 
+use std::collections::BTreeSet;
+
 use crate::record::{Issue, Moment, Version};
 
-/// How many token sets a service of the model can issue.
-pub(crate) const MOST: usize = 7;
+/// How many token sets the service of the model can issue: more than the bounds below let it.
+pub(crate) const MOST: usize = 9;
 
 /// What the service promises about presenting a refresh token again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Contract {
     /// One presentation; a second one revokes the family.
     Strict,
@@ -30,7 +32,7 @@ impl Contract {
 }
 
 /// Which of several successors of one token a service with a grace accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Successors {
     /// All of them.
     All,
@@ -38,20 +40,22 @@ pub(crate) enum Successors {
     Newest,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Token {
     Unissued,
     Good,
-    Spent { at: Moment, successor: Issue, key: Version },
-    /// A newer successor of the same token has taken its place.
-    Replaced,
+    /// Spent, and accepted again until the grace period ends.
+    InGrace { successor: Issue },
+    /// Spent, and answered again under the same key.
+    Answered { successor: Issue, key: Version },
+    /// Not accepted any more.
+    Spent,
 }
 
 /// One family of tokens: everything that came of one login.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Service {
     tokens: [Token; MOST + 1],
-    issued: Issue,
     /// The family is revoked: by logout, by the service's own decision, or because it saw reuse.
     pub(crate) revoked: bool,
     /// The service ended the session of its own accord (account locked, token expired, an administrator).
@@ -81,59 +85,98 @@ impl Service {
     pub(crate) fn logged_in() -> Self {
         let mut tokens = [Token::Unissued; MOST + 1];
         tokens[1] = Token::Good;
-        Self { tokens, issued: 1, revoked: false, own_verdict: false, saw_reuse: false }
+        Self { tokens, revoked: false, own_verdict: false, saw_reuse: false }
     }
 
-    /// How many sets were issued.
-    pub(crate) fn issued(&self) -> Issue {
-        self.issued
+    /// Revokes the family: none of its tokens is good any more.
+    pub(crate) fn revoke(&mut self) {
+        self.revoked = true;
+        self.tokens = [Token::Spent; MOST + 1];
     }
 
     /// Processes one presentation; `None` is the definite verdict, `invalid_grant`.
-    pub(crate) fn process(
-        &mut self,
-        request: Request,
-        contract: Contract,
-        successors: Successors,
-        now: Moment,
-    ) -> Option<TokenSet> {
+    pub(crate) fn process(&mut self, request: Request, contract: Contract, successors: Successors) -> Option<TokenSet> {
         if self.revoked {
             return None;
         }
-        if !self.accepts(request, contract, now) {
-            (self.saw_reuse, self.revoked) = (true, true);
+        if !self.accepts(request) {
+            self.saw_reuse = true;
+            self.revoke();
             return None;
         }
-        let spent = self.tokens[usize::from(request.refresh)];
-        if let (Contract::Idempotent, Token::Spent { successor, .. }) = (contract, spent) {
-            return Some(TokenSet { access: successor, refresh: Some(successor) });
-        }
-        self.issued += 1;
         if contract == Contract::Reusable {
-            return Some(TokenSet { access: self.issued, refresh: None });
+            return Some(TokenSet { access: request.refresh, refresh: None }); // its access tokens need no numbers
         }
-        let at = match spent {
-            Token::Spent { at, successor, .. } => {
-                if successors == Successors::Newest {
-                    self.tokens[usize::from(successor)] = Token::Replaced;
-                }
-                at // the grace began with the first rotation
+        match self.tokens[usize::from(request.refresh)] {
+            Token::Answered { successor, .. } => {
+                return Some(TokenSet { access: successor, refresh: Some(successor) });
             }
-            _ => now,
+            Token::InGrace { successor } if successors == Successors::Newest => {
+                self.tokens[usize::from(successor)] = Token::Spent;
+            }
+            _ => {}
+        }
+        let unissued = self.tokens[1..].iter().position(|token| *token == Token::Unissued);
+        let successor = Issue::try_from(unissued.expect("the bounds let it issue fewer") + 1).expect("a small number");
+        self.tokens[usize::from(request.refresh)] = match contract {
+            Contract::Idempotent => Token::Answered { successor, key: request.key },
+            // Which successor it was matters only where the next one replaces it.
+            Contract::Grace if successors == Successors::All => Token::InGrace { successor: 0 },
+            Contract::Grace => Token::InGrace { successor },
+            Contract::Strict | Contract::Reusable => Token::Spent,
         };
-        self.tokens[usize::from(request.refresh)] = Token::Spent { at, successor: self.issued, key: request.key };
-        self.tokens[usize::from(self.issued)] = Token::Good;
-        Some(TokenSet { access: self.issued, refresh: Some(self.issued) })
+        self.tokens[usize::from(successor)] = Token::Good;
+        Some(TokenSet { access: successor, refresh: Some(successor) })
     }
 
     /// Whether a presentation would bring a token set now.
-    pub(crate) fn accepts(&self, request: Request, contract: Contract, now: Moment) -> bool {
+    pub(crate) fn accepts(&self, request: Request) -> bool {
         let in_contract = match self.tokens[usize::from(request.refresh)] {
-            Token::Good => true,
-            Token::Spent { at, .. } if contract == Contract::Grace => at == now,
-            Token::Spent { key, .. } if contract == Contract::Idempotent => key == request.key,
-            Token::Spent { .. } | Token::Replaced | Token::Unissued => false,
+            Token::Good | Token::InGrace { .. } => true,
+            Token::Answered { key, .. } => key == request.key,
+            Token::Spent | Token::Unissued => false,
         };
         in_contract && !self.revoked
+    }
+
+    /// The grace period of everything that was spent until now is over.
+    pub(crate) fn grace_ends(&mut self) {
+        for token in &mut self.tokens {
+            if matches!(token, Token::InGrace { .. }) {
+                *token = Token::Spent;
+            }
+        }
+    }
+
+    /// `held` and the tokens that may be issued again in answer to one of them.
+    pub(crate) fn with_successors(&self, mut held: BTreeSet<Issue>) -> BTreeSet<Issue> {
+        for token in 1..=MOST {
+            if held.contains(&Issue::try_from(token).expect("a small number")) {
+                held.extend(self.successor(token)); // a later number, which is still to come here
+            }
+        }
+        held
+    }
+
+    /// Forgets all tokens but those in `held`, and gives these the numbers from 1 on.
+    pub(crate) fn keep_only(&mut self, held: &[Issue], number: impl Fn(Issue) -> Issue) {
+        if self.revoked {
+            return;
+        }
+        let mut tokens = [Token::Unissued; MOST + 1];
+        for (old, token) in held.iter().zip(&mut tokens[1..]) {
+            *token = self.tokens[usize::from(*old)];
+            if let Token::InGrace { successor } | Token::Answered { successor, .. } = token {
+                *successor = if *successor == 0 { 0 } else { number(*successor) };
+            }
+        }
+        self.tokens = tokens;
+    }
+
+    fn successor(&self, token: usize) -> Option<Issue> {
+        match self.tokens[token] {
+            Token::InGrace { successor } | Token::Answered { successor, .. } => Some(successor).filter(|it| *it != 0),
+            Token::Good | Token::Spent | Token::Unissued => None,
+        }
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::{
     action::{Action, At, Reply},
-    node::{Answer, Flight, Logout, Node, Presentation},
-    record::{Abort, Begin, Begun, Commit, Committed, Issue, Lease},
+    node::{Flight, Logout, Node, Presentation},
+    record::{Abort, Begin, Begun, Commit, Committed, Lease, Verb},
     rules::Rule,
-    service::MOST,
-    state::{Protocol, State, bit},
+    service::TokenSet,
+    state::{Protocol, State},
 };
 
 impl Protocol {
@@ -16,9 +16,8 @@ impl Protocol {
             Action::TakeOff(at) => self.take_off(state, at),
             Action::Begin(at, reply) => self.begin(state, at, reply),
             Action::Send(at) => Self::send(state, at),
-            Action::Process(at) => self.process(state, at),
-            Action::Refuse(at) => Self::refuse(state, at),
-            Action::Hear(at) => self.hear(state, at),
+            Action::Answer(at) => self.answer(state, at),
+            Action::Refuse(at) => self.refuse(state, at),
             Action::LoseAnswer(at) => self.lose_answer(state, at),
             Action::TimeOut(at) => self.time_out(state, at),
             Action::Commit(at, reply) => self.commit(state, at, reply),
@@ -28,38 +27,38 @@ impl Protocol {
             Action::LogOut(at) => Self::log_out(state, at),
             Action::Acknowledge(at) => Self::acknowledge(state, at),
             Action::LoseLogout(at) => {
-                state.left.lost_replies -= 1;
+                state.left.mishaps -= 1;
                 state.nodes[at].logout = Logout::None;
             }
             Action::Crash(at) => Self::crash(state, at),
             Action::StrayArrives(stray) => {
                 let request = state.strays.remove(stray);
-                let _nobody_hears = state.service.process(request, self.contract, self.successors, state.now);
+                let _nobody_hears = state.service.process(request, self.contract, self.successors);
             }
             Action::StrayVanishes(stray) => drop(state.strays.remove(stray)),
-            Action::LeaseRunsOut => self.lease_runs_out(state),
+            Action::LateVerb(nth) => {
+                let verb = state.late.remove(nth);
+                state.record.apply_late(verb, state.now, self.broken);
+            }
+            Action::LeaseRunsOut => state.record.lease_runs_out(),
             Action::GraceEnds => Self::grace_ends(state),
             Action::ServiceRevokes => {
-                state.left.verdicts -= 1;
-                (state.service.revoked, state.service.own_verdict) = (true, true);
+                state.left.mishaps -= 1;
+                state.service.own_verdict = true;
+                state.service.revoke();
             }
         }
-        state.settle();
-    }
-
-    /// No request is processed beyond this: the service's numbers would run out.
-    pub(crate) fn most(&self) -> Issue {
-        Issue::try_from(MOST).expect("a small number").min(self.rotations + 2)
+        state.settle(self);
     }
 
     // The flight, in its order.
 
     fn take_off(&self, state: &mut State, at: At) {
         let fresh = state.fresh_attempt();
+        let Some(seen) = state.at_hand(at) else { return };
         let node = &mut state.nodes[at];
-        let seen = node.unsaved.map_or(state.record.version, |unsaved| unsaved.version);
         let attempt = node.unanswered.take().unwrap_or(fresh);
-        node.flight = Flight::Asking { seen, attempt, grant_in_doubt: false };
+        node.flight = Flight::Asking(Begin { seen, attempt, grant_in_doubt: false });
         if self.broken == Some(Rule::TheIntentIsStoredFirst) {
             let lease = Lease { attempt, base: state.record.version };
             if let Some(refresh) = state.record.refresh {
@@ -72,10 +71,11 @@ impl Protocol {
 
     /// Stores the intent. A lost reply changes nothing here: the flight asks again under the same name.
     fn begin(&self, state: &mut State, at: At, reply: Reply) {
-        let Flight::Asking { seen, attempt, grant_in_doubt } = state.nodes[at].flight else { return };
-        let begun = state.record.begin(Begin { seen, attempt, grant_in_doubt }, state.now, self.broken);
+        let Flight::Asking(begin) = state.nodes[at].flight else { return };
+        let Begin { seen, grant_in_doubt, .. } = begin;
+        let begun = state.record.begin(begin, state.now, self.broken);
         if reply == Reply::Lost {
-            state.left.lost_replies -= 1;
+            state.left.mishaps -= 1;
             return;
         }
         let may_present_again = |first_intent| self.contract.may_present_again(first_intent, state.now);
@@ -83,7 +83,7 @@ impl Protocol {
             Begun::Granted { lease, refresh, first_intent } => {
                 let stale = grant_in_doubt && !may_present_again(first_intent);
                 if stale && self.broken != Some(Rule::AnOldPermissionIsAskedAgain) {
-                    state.nodes[at].flight = Flight::Aborting { lease, abort: Abort::InDoubt, clean: false };
+                    state.nodes[at].flight = Flight::Aborting { lease, abort: Abort::InDoubt };
                     return;
                 }
                 let again = grant_in_doubt;
@@ -91,7 +91,7 @@ impl Protocol {
                 state.nodes[at].flight = Flight::Granted(presentation);
             }
             Begun::InDoubt { since } if !grant_in_doubt && may_present_again(since) => {
-                state.nodes[at].flight = Flight::Asking { seen, attempt, grant_in_doubt: true };
+                state.nodes[at].flight = Flight::Asking(Begin { grant_in_doubt: true, ..begin });
             }
             Begun::Newer(_) | Begun::Busy | Begun::InDoubt { .. } | Begun::Dead | Begun::Missing => {
                 state.nodes[at].land();
@@ -106,46 +106,37 @@ impl Protocol {
         state.nodes[at].flight = Flight::Sent(presentation);
     }
 
-    fn process(&self, state: &mut State, at: At) {
+    fn answer(&self, state: &mut State, at: At) {
         let Flight::Sent(presentation) = state.nodes[at].flight else { return };
-        let tokens = state.service.process(presentation.request(), self.contract, self.successors, state.now);
-        state.nodes[at].flight = Flight::Answered(presentation, tokens.map_or(Answer::Rejected, Answer::Tokens));
-    }
-
-    /// What was not processed was not presented.
-    fn refuse(state: &mut State, at: At) {
-        let Flight::Sent(presentation) = state.nodes[at].flight else { return };
-        let presented = &mut state.ledger.presented[usize::from(presentation.refresh)];
-        *presented = presented.saturating_sub(1);
-        state.nodes[at].flight = Flight::Answered(presentation, Answer::NotProcessed);
-    }
-
-    fn hear(&self, state: &mut State, at: At) {
-        let Flight::Answered(presentation, answer) = state.nodes[at].flight else { return };
-        let Presentation { lease, seen, again, repeated, .. } = presentation;
-        let remembers = self.broken != Some(Rule::AnEarlierPresentationIsNotForgotten);
-        state.nodes[at].flight = match answer {
-            Answer::Tokens(tokens) => {
-                let commit = Commit { version: seen + 1, access: tokens.access, refresh: tokens.refresh };
-                Flight::Committing { lease, commit }
+        let Presentation { lease, seen, .. } = presentation;
+        state.nodes[at].flight = match state.service.process(presentation.request(), self.contract, self.successors) {
+            Some(TokenSet { access, refresh }) => {
+                Flight::Committing { lease, commit: Commit { version: seen + 1, access, refresh } }
             }
-            Answer::Rejected => Flight::Aborting { lease, abort: Abort::Dead, clean: false },
-            Answer::NotProcessed if repeated && remembers => {
-                Flight::Aborting { lease, abort: Abort::InDoubt, clean: false }
-            }
-            Answer::NotProcessed => Flight::Aborting { lease, abort: Abort::Untouched, clean: !again },
+            None => Flight::Aborting { lease, abort: Abort::Dead },
         };
     }
 
+    /// What was not processed was not presented. That says nothing of an earlier presentation.
+    fn refuse(&self, state: &mut State, at: At) {
+        let Flight::Sent(Presentation { lease, refresh, repeated, .. }) = state.nodes[at].flight else { return };
+        let presented = &mut state.ledger.presented[usize::from(refresh)];
+        *presented = presented.saturating_sub(1);
+        let remembers = self.broken != Some(Rule::AnEarlierPresentationIsNotForgotten);
+        let abort = if repeated && remembers { Abort::InDoubt } else { Abort::Untouched };
+        state.nodes[at].flight = Flight::Aborting { lease, abort };
+    }
+
     fn lose_answer(&self, state: &mut State, at: At) {
-        let Flight::Answered(presentation, _) = state.nodes[at].flight else { return };
-        state.left.lost_answers -= 1;
+        let Flight::Sent(presentation) = state.nodes[at].flight else { return };
+        state.left.mishaps -= 1;
+        let _lost = state.service.process(presentation.request(), self.contract, self.successors);
         self.unknown(state, at, presentation);
     }
 
     fn time_out(&self, state: &mut State, at: At) {
         let Flight::Sent(presentation) = state.nodes[at].flight else { return };
-        state.left.lost_answers -= 1;
+        state.left.mishaps -= 1;
         state.strays.push(presentation.request());
         self.unknown(state, at, presentation);
     }
@@ -155,13 +146,13 @@ impl Protocol {
         let lease = presentation.lease;
         let allowed = self.contract.may_present_again(presentation.first_intent, state.now);
         state.nodes[at].flight = if self.broken == Some(Rule::AnUnknownOutcomeIsNoVerdict) {
-            Flight::Aborting { lease, abort: Abort::Dead, clean: false }
+            Flight::Aborting { lease, abort: Abort::Dead }
         } else if self.broken == Some(Rule::AnUnknownOutcomeIsDoubt) {
-            Flight::Aborting { lease, abort: Abort::Untouched, clean: true }
+            Flight::Aborting { lease, abort: Abort::Untouched }
         } else if allowed && !presentation.repeated {
             Flight::Granted(Presentation { again: true, repeated: true, ..presentation })
         } else {
-            Flight::Aborting { lease, abort: Abort::InDoubt, clean: false }
+            Flight::Aborting { lease, abort: Abort::InDoubt }
         };
     }
 
@@ -169,76 +160,88 @@ impl Protocol {
         let Flight::Committing { lease, commit } = state.nodes[at].flight else { return };
         let committed = state.record.commit(lease, commit, self.broken);
         if reply == Reply::Lost {
-            state.left.lost_replies -= 1;
+            state.left.mishaps -= 1;
             return;
         }
-        self.settle_set(state, commit, committed);
+        self.part_with(state, committed);
         state.nodes[at].land();
     }
 
     fn abort(&self, state: &mut State, at: At, reply: Reply) {
-        let Flight::Aborting { lease, abort, .. } = state.nodes[at].flight else { return };
+        let Flight::Aborting { lease, abort } = state.nodes[at].flight else { return };
         let _newer_or_fenced = state.record.abort(lease, abort, self.broken);
         if reply == Reply::Lost {
-            state.left.lost_replies -= 1;
+            state.left.mishaps -= 1;
             return;
         }
         state.nodes[at].land();
     }
 
-    /// The store is down for this node: keep the attempt's name, keep the set, leave the rest to the lease's end.
+    /// The store is down for this node. It keeps the name of an attempt to ask and a set to write; the rest is left to
+    /// the lease's end. The last request may still reach the store one day.
     fn give_up_on_store(&self, state: &mut State, at: At) {
-        state.left.outages -= 1;
-        let keeps_any = self.broken == Some(Rule::AnOldPermissionIsAskedAgain);
+        state.left.mishaps -= 1;
         let node = &mut state.nodes[at];
         match node.flight {
-            Flight::Asking { attempt, grant_in_doubt, .. } if !grant_in_doubt || keeps_any => {
-                node.unanswered = Some(attempt);
+            Flight::Asking(begin) => {
+                state.late.push(Verb::Begin(begin));
+                if !begin.grant_in_doubt || self.broken == Some(Rule::AnOldPermissionIsAskedAgain) {
+                    node.unanswered = Some(begin.attempt);
+                }
             }
-            Flight::Aborting { lease, abort: Abort::Untouched, clean } if clean || keeps_any => {
-                node.unanswered = Some(lease.attempt);
-            }
-            Flight::Committing { commit, .. } if self.broken == Some(Rule::AnUnsavedSetIsKept) => {
-                state.ledger.forgotten |= bit(commit.access);
-            }
-            Flight::Committing { commit, .. } if node.closed && self.broken != Some(Rule::AClosedSlotKeepsNothing) => {
-                self.settle_set(state, commit, Committed::Gone);
+            Flight::Aborting { lease, abort } => {
+                state.late.push(Verb::Abort(lease, abort));
+                if abort == Abort::Untouched && self.broken == Some(Rule::AnEndedAttemptIsNotTakenUpAgain) {
+                    node.unanswered = Some(lease.attempt);
+                }
             }
             Flight::Committing { lease, commit } => {
-                node.unsaved = Some(commit);
-                node.saving.push((lease, commit));
+                state.late.push(Verb::Commit(lease, commit));
+                self.keep_unsaved(state, at, lease, commit);
             }
-            _ => {}
+            Flight::Idle | Flight::Granted(_) | Flight::Sent(_) => return,
         }
         state.nodes[at].land();
+    }
+
+    fn keep_unsaved(&self, state: &mut State, at: At, lease: Lease, commit: Commit) {
+        let node = &mut state.nodes[at];
+        if self.broken == Some(Rule::AnUnsavedSetIsKept) {
+            state.ledger.forgotten = true;
+        } else if node.closed && self.broken != Some(Rule::AClosedSlotKeepsNothing) {
+            self.part_with(state, Committed::Gone);
+        } else {
+            node.unsaved = Some(commit);
+            node.saving.push((lease, commit));
+        }
     }
 
     fn save(&self, state: &mut State, at: At, nth: usize, reply: Reply) {
         let (lease, commit) = state.nodes[at].saving[nth];
         let committed = state.record.commit(lease, commit, self.broken);
         if reply == Reply::Lost {
-            state.left.lost_replies -= 1;
+            state.left.mishaps -= 1;
             return;
         }
         state.nodes[at].saving.remove(nth);
         state.nodes[at].unsaved = None;
-        self.settle_set(state, commit, committed);
+        self.part_with(state, committed);
     }
 
     /// What becomes of a set when the store has spoken.
-    fn settle_set(&self, state: &mut State, commit: Commit, committed: Committed) {
+    fn part_with(&self, state: &mut State, committed: Committed) {
         match committed {
             Committed::Stored => {}
             Committed::Superseded(_) => {
-                state.ledger.superseded |= bit(commit.access);
                 if self.broken == Some(Rule::ASupersededSetIsNotRevoked) {
-                    state.revoke(commit.access);
+                    state.revoke();
                 }
             }
             Committed::Gone => {
-                state.ledger.gone |= bit(commit.access);
-                if self.broken != Some(Rule::ASetWithoutSessionIsRevoked) {
-                    state.revoke(commit.access);
+                if self.broken == Some(Rule::ASetWithoutSessionIsRevoked) {
+                    state.ledger.orphaned = true;
+                } else {
+                    state.revoke();
                 }
             }
         }
@@ -248,7 +251,7 @@ impl Protocol {
 
     fn log_out(state: &mut State, at: At) {
         state.left.logouts -= 1;
-        let held = state.record.remove().then_some(state.record.access);
+        let held = state.record.remove();
         state.ledger.removed = true;
         state.nodes[at].logout = Logout::Removed(held);
     }
@@ -258,53 +261,37 @@ impl Protocol {
         let Logout::Removed(held) = node.logout else { return };
         state.ledger.acknowledged[at] = true;
         node.logout = Logout::None;
-        let unsaved = node.unsaved.take();
+        let holds = node.unsaved.take().is_some() || held;
         if node.flight == Flight::Idle {
             node.unanswered = None;
         } else {
             node.closed = true;
         }
-        if let Some(issue) = unsaved.map(|unsaved| unsaved.access).or(held) {
-            state.revoke(issue);
+        if holds {
+            state.revoke();
         }
     }
 
     fn crash(state: &mut State, at: At) {
-        state.left.crashes -= 1;
+        state.left.mishaps -= 1;
         if let Flight::Sent(presentation) = state.nodes[at].flight {
             state.strays.push(presentation.request());
         }
         state.nodes[at] = Node::default();
     }
 
-    fn lease_runs_out(&self, state: &mut State) {
-        let holder = state.record.attempt.map(|attempt| attempt.id);
-        let presenting = |node: &Node| node.presenting().map(|presentation| presentation.lease.attempt);
-        if state.nodes.iter().any(|node| presenting(node) == holder && holder.is_some()) {
-            state.spend_pause();
-        }
-        state.record.lease_runs_out();
-    }
-
     fn grace_ends(state: &mut State) {
         state.left.graces -= 1;
-        if state.is_presenting_again() {
-            state.spend_pause();
-        }
         state.now += 1;
+        state.service.grace_ends();
     }
 }
 
 impl State {
-    fn revoke(&mut self, issue: Issue) {
-        self.ledger.revoked |= bit(issue);
-        self.service.revoked = true;
-    }
-
-    fn spend_pause(&mut self) {
-        if let Some(pauses) = &mut self.left.pauses {
-            *pauses -= 1;
-        }
+    /// A node asks the service to revoke a set, which ends its whole family.
+    fn revoke(&mut self) {
+        self.ledger.revoked = true;
+        self.service.revoke();
     }
 }
 
