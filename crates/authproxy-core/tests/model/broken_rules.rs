@@ -64,8 +64,8 @@ fn a_flight_that_trusts_an_old_permission_is_found_out() {
 }
 
 #[test]
-fn a_flight_that_takes_up_an_ended_attempt_is_found_out() {
-    found_out(Contract::Strict, 1, Rule::AnEndedAttemptIsNotTakenUpAgain, ONE_PRESENTATION);
+fn a_flight_that_uses_a_given_back_name_again_is_found_out() {
+    found_out(Contract::Strict, 1, Rule::AGivenBackNameIsNotUsedAgain, ONE_PRESENTATION);
 }
 
 #[test]

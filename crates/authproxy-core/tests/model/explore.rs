@@ -1,7 +1,5 @@
 //! Explores every interleaving of every mishap within the bounds, one run a rotation contract.
 
-use std::time::Duration;
-
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
 use crate::{
@@ -11,6 +9,9 @@ use crate::{
     service::{Contract, Successors},
     state::{Budget, Pauses, Protocol, State},
 };
+
+/// Every broken rule shows within so many steps.
+const MAX_TRACE: usize = 20;
 
 impl Model for Protocol {
     type State = State;
@@ -57,17 +58,16 @@ impl Protocol {
         Self { folded: false, ..self }
     }
 
-    /// A shortest way to break `property`.
+    /// A short way to break `property`.
     pub(crate) fn counterexample(self, property: &'static str) -> Option<Vec<Action>> {
         println!("{property}; {:?}, broken: {:?}", self.contract, self.broken);
-        let finish = HasDiscoveries::AnyOf([property].into());
-        let checker = self.checker().finish_when(finish).timeout(Duration::from_secs(300)).spawn_bfs().join();
-        let trace = checker.discovery(property)?.into_actions();
-        for action in &trace {
-            println!("    {action:?}");
-        }
-        println!("    found within {} states", checker.unique_state_count());
-        Some(trace)
+        (1..=MAX_TRACE).find_map(|steps| {
+            let finish = HasDiscoveries::AnyOf([property].into());
+            let checker = self.clone().checker().target_max_depth(steps).finish_when(finish).spawn_bfs().join();
+            let trace = checker.discovery(property)?.into_actions();
+            trace.iter().for_each(|action| println!("    {action:?}"));
+            Some(trace)
+        })
     }
 
     /// Explores everything: all that must hold holds everywhere, and all that must be reachable is.

@@ -3,14 +3,35 @@
 //! it makes the space a tenth as large. Traces change names on their way, so the search for a counterexample does
 //! without.
 
-use std::collections::BTreeSet;
-
 use crate::{
     node::{Flight, Node},
     record::{AttemptId, Begin, Commit, Issue, Verb},
     service::MOST,
     state::State,
 };
+
+/// A set of token numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Held(u16);
+
+impl Held {
+    pub(crate) fn insert(&mut self, token: Issue) {
+        self.0 |= 1 << token;
+    }
+
+    pub(crate) fn contains(self, token: usize) -> bool {
+        self.0 & (1 << token) != 0
+    }
+
+    /// Which of the set's numbers this is, counted from 1.
+    pub(crate) fn place(self, token: usize) -> usize {
+        (self.0 & ((2 << token) - 1)).count_ones() as usize
+    }
+
+    pub(crate) fn place_of(self, token: Issue) -> Issue {
+        Issue::try_from(self.place(usize::from(token))).expect("a handful of tokens at once")
+    }
+}
 
 impl State {
     /// Replaces the state by the least of those that differ from it in names alone.
@@ -43,18 +64,13 @@ impl State {
 
     /// Forgets the tokens that nobody holds any more: nobody can present them. The others keep their order.
     fn number_tokens_anew(&mut self) {
-        let mut held = BTreeSet::new();
-        self.each_token(&mut |token| drop(held.insert(*token)));
-        let held: Vec<Issue> = self.service.with_successors(held).into_iter().collect();
-        let number = |token: Issue| {
-            let place = held.iter().position(|old| *old == token).expect("every token held was listed");
-            Issue::try_from(place + 1).expect("a handful of tokens at once")
-        };
-        self.each_token(&mut |token| *token = number(*token));
-        self.service.keep_only(&held, number);
+        let mut held = Held::default();
+        self.each_token(&mut |token| held.insert(*token));
+        self.service.keep_only(&mut held);
+        self.each_token(&mut |token| *token = held.place_of(*token));
         let mut presented = [0; MOST + 1];
-        for (token, count) in held.iter().zip(&mut presented[1..]) {
-            *count = self.ledger.presented[usize::from(*token)];
+        for token in (1..=MOST).filter(|token| held.contains(*token)) {
+            presented[held.place(token)] = self.ledger.presented[token];
         }
         self.ledger.presented = presented;
     }
@@ -88,6 +104,7 @@ impl Node {
             Flight::Committing { lease, .. } | Flight::Aborting { lease, .. } => visit(&mut lease.attempt),
         }
         self.unanswered.iter_mut().for_each(&mut *visit);
+        self.unreturned.iter_mut().for_each(|lease| visit(&mut lease.attempt));
         self.saving.iter_mut().for_each(|(lease, _)| visit(&mut lease.attempt));
     }
 

@@ -11,6 +11,8 @@ pub(crate) struct Node {
     pub(crate) flight: Flight,
     /// The attempt whose `begin` was not answered: only under its name can the lease be used that it may hold.
     pub(crate) unanswered: Option<AttemptId>,
+    /// The lease whose giving back, untouched, was not answered: it is given back again before anything else.
+    pub(crate) unreturned: Option<Lease>,
     /// A set that the store did not take; callers of this node get it.
     pub(crate) unsaved: Option<Commit>,
     /// What this node still writes to the store, each under its lease.

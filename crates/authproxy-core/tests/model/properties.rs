@@ -10,7 +10,7 @@ use stateright::Property;
 
 use crate::{
     decision::{Decision, Reason, Told, ZONES, Zone},
-    node::Flight,
+    node::{Flight, Node},
     record::{Abort, Commit, Committed, Lease, Standing},
     service::{Contract, Request},
     state::{NODES, Protocol, State},
@@ -169,8 +169,13 @@ pub(crate) fn sometimes(contract: Contract) -> Vec<Property<Protocol>> {
             let holder = state.record.attempt.map(|attempt| attempt.id);
             state.nodes.iter().any(|node| node.unanswered.is_some() && node.unanswered == holder)
         }),
+        Property::sometimes("a lease is given back again", |_, state: &State| {
+            let holder = state.record.attempt.map(|attempt| attempt.id);
+            let owed = |node: &Node| node.unreturned.is_some_and(|lease| Some(lease.attempt) == holder);
+            state.nodes.iter().any(owed)
+        }),
         Property::sometimes("everything is over and at rest", |_, state: &State| {
-            state.record.removed && !state.nodes.iter().any(crate::node::Node::is_busy)
+            state.record.removed && !state.nodes.iter().any(Node::is_busy)
         }),
     ];
     if contract == Contract::Strict {

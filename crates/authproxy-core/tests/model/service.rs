@@ -1,8 +1,9 @@
 //! The auth service: what it does with a refresh token, by its rotation contract.
 
-use std::collections::BTreeSet;
-
-use crate::record::{Issue, Moment, Version};
+use crate::{
+    fold::Held,
+    record::{Issue, Moment, Version},
+};
 
 /// How many token sets the service of the model can issue: more than the bounds below let it.
 pub(crate) const MOST: usize = 9;
@@ -44,8 +45,8 @@ pub(crate) enum Successors {
 enum Token {
     Unissued,
     Good,
-    /// Spent, and accepted again until the grace period ends.
-    InGrace { successor: Issue },
+    /// Spent, and accepted again until the grace period ends. The successor is kept where the next one replaces it.
+    InGrace { successor: Option<Issue> },
     /// Spent, and answered again under the same key.
     Answered { successor: Issue, key: Version },
     /// Not accepted any more.
@@ -111,18 +112,14 @@ impl Service {
             Token::Answered { successor, .. } => {
                 return Some(TokenSet { access: successor, refresh: Some(successor) });
             }
-            Token::InGrace { successor } if successors == Successors::Newest => {
-                self.tokens[usize::from(successor)] = Token::Spent;
-            }
+            Token::InGrace { successor: Some(replaced) } => self.tokens[usize::from(replaced)] = Token::Spent,
             _ => {}
         }
         let unissued = self.tokens[1..].iter().position(|token| *token == Token::Unissued);
         let successor = Issue::try_from(unissued.expect("the bounds let it issue fewer") + 1).expect("a small number");
         self.tokens[usize::from(request.refresh)] = match contract {
             Contract::Idempotent => Token::Answered { successor, key: request.key },
-            // Which successor it was matters only where the next one replaces it.
-            Contract::Grace if successors == Successors::All => Token::InGrace { successor: 0 },
-            Contract::Grace => Token::InGrace { successor },
+            Contract::Grace => Token::InGrace { successor: (successors == Successors::Newest).then_some(successor) },
             Contract::Strict | Contract::Reusable => Token::Spent,
         };
         self.tokens[usize::from(successor)] = Token::Good;
@@ -148,34 +145,34 @@ impl Service {
         }
     }
 
-    /// `held` and the tokens that may be issued again in answer to one of them.
-    pub(crate) fn with_successors(&self, mut held: BTreeSet<Issue>) -> BTreeSet<Issue> {
+    /// Forgets all tokens but those that are held or may be issued again in answer to one of them, and numbers these
+    /// anew, from 1 on.
+    pub(crate) fn keep_only(&mut self, held: &mut Held) {
         for token in 1..=MOST {
-            if held.contains(&Issue::try_from(token).expect("a small number")) {
-                held.extend(self.successor(token)); // a later number, which is still to come here
+            if let (true, Some(later)) = (held.contains(token), self.successor(token)) {
+                held.insert(later);
             }
         }
-        held
-    }
-
-    /// Forgets all tokens but those in `held`, and gives these the numbers from 1 on.
-    pub(crate) fn keep_only(&mut self, held: &[Issue], number: impl Fn(Issue) -> Issue) {
         if self.revoked {
             return;
         }
         let mut tokens = [Token::Unissued; MOST + 1];
-        for (old, token) in held.iter().zip(&mut tokens[1..]) {
-            *token = self.tokens[usize::from(*old)];
-            if let Token::InGrace { successor } | Token::Answered { successor, .. } = token {
-                *successor = if *successor == 0 { 0 } else { number(*successor) };
-            }
+        for token in (1..=MOST).filter(|token| held.contains(*token)) {
+            tokens[held.place(token)] = match self.tokens[token] {
+                Token::InGrace { successor: Some(successor) } => {
+                    Token::InGrace { successor: Some(held.place_of(successor)) }
+                }
+                Token::Answered { successor, key } => Token::Answered { successor: held.place_of(successor), key },
+                other => other,
+            };
         }
         self.tokens = tokens;
     }
 
     fn successor(&self, token: usize) -> Option<Issue> {
         match self.tokens[token] {
-            Token::InGrace { successor } | Token::Answered { successor, .. } => Some(successor).filter(|it| *it != 0),
+            Token::InGrace { successor } => successor,
+            Token::Answered { successor, .. } => Some(successor),
             Token::Good | Token::Spent | Token::Unissued => None,
         }
     }

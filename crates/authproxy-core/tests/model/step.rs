@@ -57,6 +57,10 @@ impl Protocol {
         let fresh = state.fresh_attempt();
         let Some(seen) = state.at_hand(at) else { return };
         let node = &mut state.nodes[at];
+        if let Some(lease) = node.unreturned.take() {
+            node.flight = Flight::Aborting { lease, abort: Abort::Untouched };
+            return;
+        }
         let attempt = node.unanswered.take().unwrap_or(fresh);
         node.flight = Flight::Asking(Begin { seen, attempt, grant_in_doubt: false });
         if self.broken == Some(Rule::TheIntentIsStoredFirst) {
@@ -191,8 +195,12 @@ impl Protocol {
             }
             Flight::Aborting { lease, abort } => {
                 state.late.push(Verb::Abort(lease, abort));
-                if abort == Abort::Untouched && self.broken == Some(Rule::AnEndedAttemptIsNotTakenUpAgain) {
-                    node.unanswered = Some(lease.attempt);
+                match abort {
+                    Abort::Untouched if self.broken == Some(Rule::AGivenBackNameIsNotUsedAgain) => {
+                        node.unanswered = Some(lease.attempt);
+                    }
+                    Abort::Untouched => node.unreturned = Some(lease),
+                    Abort::InDoubt | Abort::Dead => {} // the lease's end will say "in doubt"
                 }
             }
             Flight::Committing { lease, commit } => {
@@ -263,7 +271,7 @@ impl Protocol {
         node.logout = Logout::None;
         let holds = node.unsaved.take().is_some() || held;
         if node.flight == Flight::Idle {
-            node.unanswered = None;
+            (node.unanswered, node.unreturned) = (None, None);
         } else {
             node.closed = true;
         }
@@ -300,7 +308,7 @@ impl Node {
     fn land(&mut self) {
         self.flight = Flight::Idle;
         if std::mem::take(&mut self.closed) {
-            self.unanswered = None;
+            (self.unanswered, self.unreturned) = (None, None);
         }
     }
 }
