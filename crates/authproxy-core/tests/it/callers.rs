@@ -105,7 +105,7 @@ async fn a_backend_that_panics_poisons_nothing() {
     }
     for outcome in callers.join_all().await {
         assert!(
-            matches!(outcome, Err(TokenError::Unavailable { reason: Unavailability::Internal, .. })),
+            matches!(outcome, Err(TokenError::Unavailable { reason: Unavailability::Backend, .. })),
             "{outcome:?}"
         );
     }
