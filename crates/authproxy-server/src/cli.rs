@@ -65,7 +65,7 @@ pub enum Command {
     Serve(Box<Loaded>),
     /// Say that the configuration is valid: [`run_check`].
     Check(Box<Loaded>),
-    /// Print the OpenAPI document.
+    /// Print the document that describes the API.
     Openapi,
     /// Show the configuration: [`print_config`].
     PrintConfig(Box<Loaded>),

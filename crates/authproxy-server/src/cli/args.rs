@@ -1,5 +1,7 @@
 //! The shape of the command line.
 
+#![allow(clippy::doc_markdown)] // clap prints these comments as they are
+
 use std::path::PathBuf;
 
 use clap::{CommandFactory as _, Parser, error::ErrorKind};

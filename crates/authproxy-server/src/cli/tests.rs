@@ -65,7 +65,7 @@ fn dev_needs_nothing_and_takes_lifetimes() {
         panic!()
     };
     let tokens = loaded.config.tokens;
-    assert_eq!((tokens.access_ttl, tokens.refresh_ttl), (Duration::from_secs(5), Duration::from_secs(60)));
+    assert_eq!((tokens.access_ttl, tokens.refresh_ttl), (Duration::from_secs(5), Duration::from_mins(1)));
 }
 
 #[test]

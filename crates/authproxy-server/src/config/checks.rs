@@ -43,9 +43,8 @@ fn auth_url(draft: &mut Draft, purpose: Purpose, file_is_known: bool) {
     }
     match draft.config.auth_url.as_deref().map(BaseUrl::parse) {
         Some(Ok(url)) => {
-            let listen = draft.config.listen;
-            let is_own = url.origin.ip() == Some(listen.ip()) && url.origin.port() == listen.port();
-            if purpose == Purpose::Serve && is_own && draft.is_sound(&["listen"]) {
+            let is_own = reaches(&url.origin, draft.config.listen) && draft.is_sound(&["listen"]);
+            if purpose == Purpose::Serve && is_own {
                 let problem = "is the address that authproxy itself listens on; allowed: the auth service's address";
                 draft.blame("auth_url", problem);
             }
@@ -57,6 +56,16 @@ fn auth_url(draft: &mut Draft, purpose: Purpose, file_is_known: bool) {
         }
         _ => {}
     }
+}
+
+/// Whether a request to the origin would come to a listener of this machine.
+fn reaches(origin: &Origin, listen: SocketAddr) -> bool {
+    let same_host = match origin.ip() {
+        Some(ip) if ip == listen.ip() => true,
+        Some(ip) => ip.is_loopback() && listen.ip().is_unspecified(),
+        None => origin.is_loopback() && (listen.ip().is_loopback() || listen.ip().is_unspecified()),
+    };
+    same_host && origin.port() == listen.port()
 }
 
 fn public_url(draft: &mut Draft) {

@@ -15,6 +15,8 @@ use super::{
 
 type At<T> = fn(&mut Config) -> &mut T;
 type Milliseconds = RangeInclusive<u64>;
+/// A word, and what it sets.
+type Word = (&'static str, fn(&mut Config));
 
 /// The shortest secret that may seal what a store holds, in characters.
 const SECRET_CHARS: usize = 32;
@@ -31,7 +33,7 @@ pub(super) enum Field {
     Origin(At<Option<String>>),
     Origins(At<Vec<String>>),
     Switch(At<bool>),
-    OneOf(&'static [(&'static str, fn(&mut Config))]),
+    OneOf(&'static [Word]),
     Duration(Milliseconds, At<Duration>),
     DurationOrOff(Milliseconds, At<Option<Duration>>),
     Count(RangeInclusive<usize>, At<usize>),
@@ -44,7 +46,7 @@ pub(super) enum Field {
 impl Field {
     /// Reads a value into the configuration, which stays as it was when the value is refused.
     pub(super) fn apply(&self, raw: &Raw, config: &mut Config) -> Result<Shown, Refusal> {
-        match self {
+        Ok(match self {
             Self::Address(at) => put(at(config), address(raw.text()?)?, |a| quoted(&a.to_string())),
             Self::AddressOrOff(at) => match raw.text()? {
                 "off" => put(at(config), None, |_| quoted("off")),
@@ -70,7 +72,7 @@ impl Field {
                     .find(|(word, _)| *word == text)
                     .ok_or_else(|| Refusal::of(text, "is none of the known words"))?;
                 set(config);
-                Ok(quoted(word))
+                quoted(word)
             }
             // Shown as it was written: whoever wrote 90m looks for 90m.
             Self::Duration(range, at) => {
@@ -87,8 +89,8 @@ impl Field {
             Self::StoreUrl(at) => put(at(config), store_url(raw)?, |url| quoted(&without_password(url))),
             Self::Secrets(at) => put(at(config), secrets(raw)?, |_| Shown::Masked),
             Self::Rotation(at) => put(at(config), rotation(raw)?, |contract| quoted(&show_rotation(*contract))),
-            Self::Routes => Err(Refusal::unseen("can only be written in the configuration file")),
-        }
+            Self::Routes => return Err(Refusal::unseen("can only be written in the configuration file")),
+        })
     }
 
     /// What the key takes, for errors and for the documentation.
@@ -150,12 +152,12 @@ pub(super) fn allowed_duration(range: &Milliseconds) -> String {
     format!("a duration from {} to {}, such as 500ms, 2m or 1h30m", show(*range.start()), show(*range.end()))
 }
 
-fn put<T>(place: &mut T, value: T, show: impl FnOnce(&T) -> Shown) -> Result<Shown, Refusal> {
+fn put<T>(place: &mut T, value: T, show: impl FnOnce(&T) -> Shown) -> Shown {
     *place = value;
-    Ok(show(place))
+    show(place)
 }
 
-fn alternatives(words: &[(&str, fn(&mut Config))]) -> String {
+fn alternatives(words: &[Word]) -> String {
     let mut text = String::new();
     for (n, (word, _)) in words.iter().enumerate() {
         let separator = match words.len() - n {

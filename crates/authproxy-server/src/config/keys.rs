@@ -1,5 +1,7 @@
 //! The one table of what can be configured. The loader, `print-config` and the README are held against it.
 
+use std::fmt::Write as _;
+
 use super::{Durability, LogFormat, LogLevel, TokenDelivery, field::Field};
 
 const SECOND: u64 = 1_000;
@@ -239,7 +241,7 @@ pub fn markdown() -> String {
     for key in KEYS {
         let default = if key.default.is_empty() { "none".to_owned() } else { format!("`{}`", key.default) };
         let row = [format!("`{}`", key.name), default, key.about.to_owned(), key.allowed()];
-        table.push_str(&format!("| {} |\n", row.join(" | ").replace('<', "&lt;")));
+        let _ = writeln!(table, "| {} |", row.join(" | ").replace('<', "&lt;")); // a String takes every write
     }
     table
 }
@@ -269,5 +271,32 @@ pub(super) fn apply_defaults(config: &mut super::Config) {
     for key in KEYS.iter().filter(|key| !key.default.is_empty()) {
         let applied = key.field.apply(&super::raw::Raw::loose(key.default), config);
         assert!(applied.is_ok(), "{}: {:?}", key.name, applied.err());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readmes_table_has_one_row_for_each_key() {
+        let table = markdown();
+        assert_eq!(table.lines().count(), 2 + KEYS.len());
+        assert!(table.lines().all(|row| row.matches('|').count() == 5), "{table}");
+        let row = "| `tokens.access_ttl` | `2m` | the life of an access token whose service does not say; what `dev` issues | a \
+                   duration from 1ms to 365d, such as 500ms, 2m or 1h30m |";
+        assert!(table.lines().any(|line| line == row), "{table}");
+    }
+
+    #[test]
+    fn a_key_has_one_variable_and_maybe_one_for_a_file() {
+        let name = |key: &str| find(key).map(|(key, _)| key.env_name());
+        assert_eq!(name("tokens.access_ttl").as_deref(), Some("AUTHPROXY_TOKENS__ACCESS_TTL"));
+        assert_eq!(name("store.secrets_file").as_deref(), Some("AUTHPROXY_STORE__SECRETS"));
+        assert_eq!(name("listen_file"), None);
+        let mut all = names();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), KEYS.len() + 2);
     }
 }

@@ -29,8 +29,7 @@ impl fmt::Display for Source {
             Self::Default => f.write_str("default"),
             Self::File { path, line: 0 } => write!(f, "{}", path.escape_debug()),
             Self::File { path, line } => write!(f, "{}:{line}", path.escape_debug()),
-            Self::Env(name) => write!(f, "{}", cut(name)),
-            Self::Flag(name) => write!(f, "{}", cut(name)),
+            Self::Env(name) | Self::Flag(name) => write!(f, "{}", cut(name)),
         }
     }
 }

@@ -1,5 +1,7 @@
 use super::{super::Purpose, Setup};
 
+type Settings = &'static [(&'static str, &'static str)];
+
 /// Configurations that do not fit together: keys and values, and the lines that they earn.
 #[test]
 fn what_does_not_fit_together_is_refused() {
@@ -10,7 +12,8 @@ fn what_does_not_fit_together_is_refused() {
                      characters each, best in a file that store.secrets_file or AUTHPROXY_STORE__SECRETS_FILE names";
     let no_public = "is required when listen (0.0.0.0:8000) is not a loopback address; allowed: the origin under which \
                      browsers reach it, such as https://app.example.com";
-    let cases: Vec<(&[(&str, &str)], Vec<String>)> = vec![
+    let own = "--set: auth_url: is the address that authproxy itself listens on; allowed: the auth service's address";
+    let cases: Vec<(Settings, Vec<String>)> = vec![
         (&[("public_url", "http://app.example.com")], vec![format!("--set: public_url: {exposed}")]),
         (&[("public_url", "http://192.168.1.5:8000")], vec![format!("--set: public_url: {exposed}")]),
         (&[("listen", "0.0.0.0:8000")], vec![format!("public_url: {no_public}")]),
@@ -81,11 +84,11 @@ fn what_does_not_fit_together_is_refused() {
                 "--set: admin.listen: the admin listener is not available in this version; allowed: off".into(),
             ],
         ),
+        (&[("auth_url", "http://127.0.0.1:8000/auth")], vec![own.into()]),
+        (&[("auth_url", "http://localhost:8000")], vec![own.into()]),
         (
-            &[("auth_url", "http://127.0.0.1:8000/auth")],
-            vec![
-                "--set: auth_url: is the address that authproxy itself listens on; allowed: the auth service's address".into(),
-            ],
+            &[("auth_url", "http://127.0.0.1:8000"), ("listen", "0.0.0.0:8000"), ("public_url", "https://a.example.com")],
+            vec![own.into()],
         ),
     ];
     for (settings, lines) in cases {
@@ -97,7 +100,7 @@ fn what_does_not_fit_together_is_refused() {
 
 #[test]
 fn what_is_unusual_but_sound_is_accepted() {
-    let cases: [&[(&str, &str)]; 9] = [
+    let cases: [Settings; 10] = [
         &[("public_url", "http://localhost:3000"), ("listen", "0.0.0.0:8000")],
         &[("public_url", "https://app.example.com"), ("listen", "[::]:8000")],
         &[("public_url", "http://app.example.com"), ("allow_insecure_http", "true")],
@@ -106,6 +109,7 @@ fn what_is_unusual_but_sound_is_accepted() {
         &[("backend.timeout", "1s"), ("backend.connect_timeout", "1s")],
         &[("limits.request_timeout", "10s")],
         &[("listen", "127.0.0.1:0")],
+        &[("auth_url", "http://127.0.0.2:8000")],
         &[("store.capacity", "1")],
     ];
     for settings in cases {

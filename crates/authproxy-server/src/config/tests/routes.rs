@@ -50,7 +50,7 @@ fn a_route_is_read_with_every_key() {
         access: RouteAccess::Bearer,
         methods: vec!["GET".into(), "POST".into()],
         connect_timeout: Some(Duration::from_secs(1)),
-        timeout: Some(Duration::from_secs(60)),
+        timeout: Some(Duration::from_mins(1)),
     };
     assert_eq!(route, Some(expected));
 }
