@@ -9,16 +9,17 @@ use super::{
     origin::{BaseUrl, Origin},
 };
 
-/// Adds every mistake and every note of the whole. `file_is_known`: what the file says is in the draft.
-pub(super) fn check(draft: &mut Draft, purpose: Purpose, file_is_known: bool) {
+/// Adds every mistake and every note of the whole.
+pub(super) fn check(draft: &mut Draft, purpose: Purpose) {
     listeners(draft);
-    auth_url(draft, purpose, file_is_known);
-    if purpose != Purpose::Inspect && file_is_known {
-        public_url(draft);
-    }
+    auth_url(draft, purpose);
+    public_url(draft, purpose);
     allowed_origins(draft);
     store(draft);
     timeouts(draft);
+    if purpose == Purpose::Dev {
+        issued_lifetimes(draft);
+    }
     routes(draft);
     notes(draft, purpose);
 }
@@ -37,7 +38,7 @@ fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() == b.port() && a.port() != 0 && same_host
 }
 
-fn auth_url(draft: &mut Draft, purpose: Purpose, file_is_known: bool) {
+fn auth_url(draft: &mut Draft, purpose: Purpose) {
     if !draft.is_sound(&["auth_url"]) {
         return;
     }
@@ -49,7 +50,7 @@ fn auth_url(draft: &mut Draft, purpose: Purpose, file_is_known: bool) {
                 draft.blame("auth_url", problem);
             }
         }
-        None if purpose == Purpose::Serve && file_is_known => {
+        None if purpose == Purpose::Serve => {
             let problem = "is required by `authproxy serve`; set AUTH_URL, or --auth-url, or auth_url in the file \
                            (`authproxy dev` needs none)";
             draft.blame("auth_url", problem);
@@ -68,7 +69,7 @@ fn reaches(origin: &Origin, listen: SocketAddr) -> bool {
     same_host && origin.port() == listen.port()
 }
 
-fn public_url(draft: &mut Draft) {
+fn public_url(draft: &mut Draft, purpose: Purpose) {
     if !draft.is_sound(&["public_url", "listen", "allow_insecure_http"]) {
         return;
     }
@@ -78,7 +79,7 @@ fn public_url(draft: &mut Draft) {
             draft.blame("public_url", INSECURE);
         }
         Some(_) => {}
-        None if listen.ip().is_loopback() => {}
+        None if listen.ip().is_loopback() || purpose == Purpose::Inspect => {}
         None if allow_insecure_http && !listen.ip().is_unspecified() => {}
         None => {
             let problem = format!(
@@ -159,6 +160,17 @@ fn not_longer(draft: &mut Draft, a: (&'static str, Duration), b: (&'static str, 
     } else {
         let problem = format!("{b_text} is shorter than {} ({a_text}): {why}; allowed: at least {a_text}", a.0);
         draft.blame(b.0, problem);
+    }
+}
+
+/// The embedded service says `expires_in`, which counts whole seconds (RFC 6749, section 5.1): less would be none.
+fn issued_lifetimes(draft: &mut Draft) {
+    let tokens = &draft.config.tokens;
+    let lifetimes = [("tokens.access_ttl", tokens.access_ttl), ("tokens.refresh_ttl", tokens.refresh_ttl)];
+    for (key, ttl) in lifetimes {
+        if ttl < Duration::from_secs(1) && draft.is_sound(&[key]) {
+            draft.blame(key, "is less than `authproxy dev` can issue; allowed: at least 1s");
+        }
     }
 }
 

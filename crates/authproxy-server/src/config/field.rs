@@ -149,7 +149,7 @@ pub(super) fn duration_in(text: &str, range: &Milliseconds) -> Result<Duration, 
 
 pub(super) fn allowed_duration(range: &Milliseconds) -> String {
     let show = |millis: u64| duration::format(Duration::from_millis(millis));
-    format!("a duration from {} to {}, such as 500ms, 2m or 1h30m", show(*range.start()), show(*range.end()))
+    format!("a duration from {} to {}, written like 500ms, 2m or 1h30m", show(*range.start()), show(*range.end()))
 }
 
 fn put<T>(place: &mut T, value: T, show: impl FnOnce(&T) -> Shown) -> Shown {

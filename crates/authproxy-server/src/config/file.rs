@@ -16,7 +16,7 @@ use super::{
     suggest::nearest,
 };
 
-/// More syntax errors than these are echoes of the first ones.
+/// More syntax errors than these, or a second one in a line, are echoes of the first ones.
 const SYNTAX_ERRORS: usize = 5;
 
 /// What a file says.
@@ -40,10 +40,14 @@ pub(super) fn read(path: &str, text: &str) -> File {
     if file.is_toml {
         walk(table.get_ref(), "", &lines, &mut file);
     }
-    for error in errors.iter().take(SYNTAX_ERRORS) {
-        // Only the message: the error's Display repeats the line, which may hold a secret.
+    for error in errors {
         let source = lines.at(error.span().map_or(text.len(), |span| span.start));
-        file.mistakes.push(Mistake { source, key: String::new(), problem: format!("not TOML: {}", error.message()) });
+        let is_echo = file.mistakes.iter().any(|earlier| earlier.source == source);
+        if !is_echo && file.mistakes.len() < SYNTAX_ERRORS {
+            // Only the message: the error's Display repeats the line, which may hold a secret.
+            let problem = format!("not TOML: {}", error.message());
+            file.mistakes.push(Mistake { source, key: String::new(), problem });
+        }
     }
     file
 }

@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(table.lines().count(), 2 + KEYS.len());
         assert!(table.lines().all(|row| row.matches('|').count() == 5), "{table}");
         let row = "| `tokens.access_ttl` | `2m` | the life of an access token whose service does not say; what `dev` issues | a \
-                   duration from 1ms to 365d, such as 500ms, 2m or 1h30m |";
+                   duration from 1ms to 365d, written like 500ms, 2m or 1h30m |";
         assert!(table.lines().any(|line| line == row), "{table}");
     }
 

@@ -144,7 +144,10 @@ pub fn load(inputs: &Inputs<'_>) -> Result<Loaded, Mistakes> {
     draft.apply_all(from_flags, inputs.read);
     draft.config.route = file.routes;
     draft.route_sources = file.route_sources;
-    checks::check(&mut draft, inputs.purpose, file.is_toml);
+    // Where the file could not be read, its values would be called missing or be compared as defaults.
+    if file.is_toml {
+        checks::check(&mut draft, inputs.purpose);
+    }
     draft.finish(path)
 }
 

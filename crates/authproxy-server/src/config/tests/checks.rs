@@ -118,12 +118,26 @@ fn what_is_unusual_but_sound_is_accepted() {
 }
 
 #[test]
+fn two_listeners_may_both_take_any_port() {
+    let mistakes = Setup::serve().set("listen", "127.0.0.1:0").set("admin.listen", "127.0.0.1:0").mistakes();
+    assert_eq!(mistakes, ["--set: admin.listen: the admin listener is not available in this version; allowed: off"]);
+}
+
+#[test]
+fn dev_issues_no_lifetime_below_a_second() {
+    let setup = |purpose| Setup::of(purpose).env("AUTH_URL", "https://a.example.com").set("tokens.access_ttl", "999ms");
+    setup(Purpose::Serve).loaded();
+    let line = "--set: tokens.access_ttl: is less than `authproxy dev` can issue; allowed: at least 1s";
+    assert_eq!(setup(Purpose::Dev).mistakes(), [line]);
+}
+
+#[test]
 fn only_serve_needs_an_auth_service() {
     let line = "auth_url: is required by `authproxy serve`; set AUTH_URL, or --auth-url, or auth_url in the file (`authproxy \
                 dev` needs none)";
     assert_eq!(Setup::of(Purpose::Serve).mistakes(), [line]);
     Setup::of(Purpose::Dev).loaded();
-    Setup::of(Purpose::Inspect).loaded();
+    Setup::of(Purpose::Inspect).set("listen", "0.0.0.0:8000").loaded();
 }
 
 #[test]
