@@ -45,7 +45,7 @@ use crate::{
     clock::{Clock, Timestamp},
     error::{LogInReason, StoreError, TokenError, Unavailability},
     session::{Session, SessionKey, Standing, Version},
-    store::SessionStore,
+    store::{AttemptId, SessionStore},
 };
 
 /// Keeps sessions: one refresh at a time for each, in tasks of its own, whoever asks and whoever hangs up.
@@ -248,9 +248,10 @@ impl Inner {
         if self.is_closing() {
             return Joined::Paused(declined(Unavailability::ShuttingDown));
         }
-        self.slots.join(key, self.clock.now(), || {
+        self.slots.join(key, self.clock.now(), |unanswered| {
             let (land, landing) = watch::channel(None);
-            let flight = Flight::new(self.clone(), *key, session.clone(), urgency);
+            let attempt = unanswered.unwrap_or_else(AttemptId::random);
+            let flight = Flight::new(self.clone(), *key, session.clone(), urgency, attempt);
             self.own(async move { land.send_replace(Some(flight.run().await)) });
             landing
         })

@@ -159,10 +159,11 @@ pub(crate) fn back_off(key: &SessionKey, failures: u32, left: Duration, asked: O
     part.max(asked.unwrap_or_default().min(Duration::from_mins(5)))
 }
 
-/// How long a session is left alone after a refresh whose token arrived beyond its own soft limit.
+/// How long a session is left alone after a refresh whose token would be due again within a second.
 pub(crate) fn pause_after_success(session: &Session, now: Timestamp) -> Option<Duration> {
+    const AT_MOST_EVERY: Duration = Duration::from_secs(1);
     let left = session.zones.expires_at.since(now);
-    (now >= session.zones.refresh_at).then(|| (left / 4).max(Duration::from_secs(1)))
+    (session.zones.refresh_at.since(now) < AT_MOST_EVERY).then(|| (left / 4).max(AT_MOST_EVERY))
 }
 
 #[cfg(test)]

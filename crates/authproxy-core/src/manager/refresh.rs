@@ -63,8 +63,13 @@ enum Unrefreshed {
 }
 
 impl Flight {
-    pub(super) fn new(manager: Arc<Inner>, key: SessionKey, seen: Arc<Session>, urgency: Urgency) -> Self {
-        let attempt = manager.slots.take_unanswered(&key).unwrap_or_else(AttemptId::random);
+    pub(super) fn new(
+        manager: Arc<Inner>,
+        key: SessionKey,
+        seen: Arc<Session>,
+        urgency: Urgency,
+        attempt: AttemptId,
+    ) -> Self {
         Self { manager, key, seen, urgency, attempt, salvaged: false }
     }
 
@@ -275,10 +280,10 @@ impl Flight {
 
     /// A definite verdict ends the session, unless the store has moved on meanwhile.
     async fn bury(&self, lease: &Lease, reply: crate::backend::Reply) -> Outcome {
-        if let Ok(Some(current)) = self.with_store(|| self.manager.store.load(&self.key)).await
-            && current.version > lease.base
-        {
-            return Outcome::Ready(current);
+        match self.with_store(|| self.manager.store.load(&self.key)).await {
+            Ok(Some(current)) if current.version > lease.base => return Outcome::Ready(current),
+            Ok(None) => return Outcome::Missing,
+            Ok(Some(_)) | Err(_) => {}
         }
         match self.abort(lease, Abort::Dead(DeathReason::Rejected)).await {
             Some(newer) => Outcome::Ready(newer),

@@ -94,7 +94,15 @@ pub(crate) struct Slots {
 
 impl Slots {
     /// Joins the session's flight, or starts one unless it is to be left alone.
-    pub(crate) fn join(&self, key: &SessionKey, now: Timestamp, start: impl FnOnce() -> Landing) -> Joined {
+    ///
+    /// `start` gets the attempt whose `begin` was never answered: only under its name can the lease it may hold be used.
+    /// It runs under the lock of all slots, so it may spawn but not look.
+    pub(crate) fn join(
+        &self,
+        key: &SessionKey,
+        now: Timestamp,
+        start: impl FnOnce(Option<AttemptId>) -> Landing,
+    ) -> Joined {
         let mut slots = self.lock();
         let slot = slots.entry(*key).or_default();
         if let Some(flight) = &slot.flight {
@@ -103,7 +111,7 @@ impl Slots {
         if let Some(pause) = slot.pause.filter(|pause| now < pause.until) {
             return Joined::Paused(Declined { reason: pause.reason, retry_after: pause.until.since(now) });
         }
-        let flight = start();
+        let flight = start(slot.unanswered.take());
         slot.flight = Some(flight.clone());
         Joined::Flight(flight)
     }
@@ -193,11 +201,6 @@ impl Slots {
         }
     }
 
-    /// The attempt whose `begin` was never answered: only under its name can the lease it may hold be used.
-    pub(crate) fn take_unanswered(&self, key: &SessionKey) -> Option<AttemptId> {
-        self.lock().get_mut(key).and_then(|slot| slot.unanswered.take())
-    }
-
     /// Remembers an attempt whose `begin` was not answered.
     pub(crate) fn keep_unanswered(&self, key: &SessionKey, attempt: AttemptId) {
         self.lock().entry(*key).or_default().unanswered = Some(attempt);
@@ -222,11 +225,6 @@ impl Slots {
     /// Drops slots that say nothing any more.
     pub(crate) fn sweep(&self, now: Timestamp) {
         self.lock().retain(|_, slot| !slot.is_spent(now));
-    }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.lock().len()
     }
 
     /// Changes a slot and keeps the count of overrides true.
