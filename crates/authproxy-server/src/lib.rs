@@ -1,4 +1,5 @@
-//! The session proxy as a library: [`Server`] serves on a listener.
+//! The session proxy as a library: [`run`] makes everything from a [`Config`] and serves on a
+//! listener, [`Server`] serves with a manager and a backend of your own.
 //!
 //! The library sets no process globals: no signal handler, no logger, no environment. `main.rs` does.
 //!
@@ -17,6 +18,7 @@ mod openapi;
 mod origin;
 mod problem;
 mod response;
+mod run;
 mod server;
 mod service;
 mod socket;
@@ -27,5 +29,6 @@ mod validate;
 pub use self::{
     openapi::to_json as openapi_json,
     origin::OriginError,
+    run::{RunError, run},
     server::{Report, ServeError, Server},
 };
