@@ -127,10 +127,7 @@ impl AuthService {
     }
 }
 
-async fn answer(
-    state: Arc<Mutex<State>>,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, std::io::Error> {
+async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, std::io::Error> {
     let (head, body) = request.into_parts();
     let body = String::from_utf8_lossy(&body.collect().await.unwrap().to_bytes()).into_owned();
     let path = head.uri.path().to_owned();
@@ -163,12 +160,7 @@ async fn answer(
     Ok(response)
 }
 
-fn usual(
-    state: &mut State,
-    path: &str,
-    headers: &HeaderMap,
-    body: &str,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+fn usual(state: &mut State, path: &str, headers: &HeaderMap, body: &str) -> Result<Response<Full<Bytes>>, Infallible> {
     let (status, body) = match path {
         "/register" => {
             let request: Value = serde_json::from_str(body).unwrap();
