@@ -10,6 +10,7 @@ pub mod canary;
 mod fake_backend;
 mod faulty_store;
 mod gate;
+pub mod store_contract;
 
 pub use self::{
     canary::CANARY,
