@@ -142,9 +142,9 @@ pub async fn a_removal_wins_over_a_commit_at_the_same_time(store: &StoreUnderTes
         let key = case.open().await.key;
         let lease = case.granted(&key, LONG_LEASE, IfInDoubt::Report).await.lease;
         let commit = case.next(&key, Some(refresh_token())).await;
-        let (writer, remover) = (store.store.clone(), store.store.clone());
-        let writing = async move { writer.commit(&lease, commit).await };
-        let removing = async move { remover.remove(&key).await };
+        let stores = (store.store.clone(), store.store.clone());
+        let writing = async move { stores.0.commit(&lease, commit).await };
+        let removing = async move { stores.1.remove(&key).await };
         // The task that is spawned first usually runs first.
         let (written, removed) = if round % 2 == 0 {
             let (first, second) = (tokio::spawn(writing), tokio::spawn(removing));
