@@ -50,9 +50,7 @@ pub async fn run(
     config: Config,
     shutdown: impl Future<Output = ()>,
 ) -> Result<Report, RunError> {
-    for (key, value) in
-        [("limits.connections", config.limits.connections), ("store.capacity", config.store.capacity)]
-    {
+    for (key, value) in [("limits.connections", config.limits.connections), ("store.capacity", config.store.capacity)] {
         if value == 0 {
             return Err(RunError::Zero(key));
         }
@@ -71,8 +69,7 @@ pub async fn run(
             .build()?,
     );
     let store = Arc::new(MemoryStore::with_clock(config.store.capacity, clock.clone()));
-    let manager =
-        TokenManager::builder(backend.clone(), store).config(manager_config(&config)).clock(clock).build();
+    let manager = TokenManager::builder(backend.clone(), store).config(manager_config(&config)).clock(clock).build();
     Ok(Server::new(manager, backend, config).serve(listener, shutdown).await?)
 }
 

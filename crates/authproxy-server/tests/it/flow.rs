@@ -11,7 +11,10 @@ use crate::harness::{Ask, Proxy};
 async fn the_seeds_usage_flow_works_word_for_word() {
     let proxy = Proxy::start().await;
     let answer = proxy.ask(&Ask::json("/register", r#"{"email": "a@example.com", "password": "password123"}"#)).await;
-    assert_eq!((answer.status, answer.json()), (201, json!({ "message": "User registered", "email": "a@example.com" })));
+    assert_eq!(
+        (answer.status, answer.json()),
+        (201, json!({ "message": "User registered", "email": "a@example.com" }))
+    );
     let received = proxy.service.received("/register").pop().unwrap();
     assert_eq!(received.headers["content-type"], "application/json");
     let forwarded: serde_json::Value = serde_json::from_str(&received.body).unwrap();
