@@ -5,12 +5,14 @@
 //!
 //! [`Config`]: config::Config
 
+pub mod cli;
 pub mod config;
 pub mod routes;
 
 mod body;
 mod cookie;
 mod csrf;
+mod dev;
 mod framing;
 mod handlers;
 mod handoff;
@@ -27,6 +29,7 @@ mod telemetry;
 mod validate;
 
 pub use self::{
+    dev::{DevError, dev},
     openapi::to_json as openapi_json,
     origin::OriginError,
     run::{RunError, run},
