@@ -16,18 +16,18 @@ use std::{
 use bytes::{Buf, BytesMut};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     time::{Instant, Sleep, sleep_until, timeout},
 };
-use tokio_util::io::poll_read_buf;
 
 use crate::framing::{Framing, Refusal};
 
 /// How long, and how much, a closing connection still reads so that the peer sees the last answer and not a reset.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024;
-/// A peer that reads an answer slower than this many bytes a second is cut off.
-const SLOWEST_READER: u64 = 4096;
+
+/// How much is read at once.
+const READ_BYTES: usize = 8 * 1024;
 
 /// How long the socket waits for the peer.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +76,7 @@ pub(crate) struct Socket<S> {
     last_active: Instant,
     answered_once: bool,
     read_timer: Pin<Box<Sleep>>,
-    /// Until when the answer being written must be read; `None` between answers.
+    /// Until when the peer must go on reading; `None` while it does.
     write_until: Option<Instant>,
     write_timer: Pin<Box<Sleep>>,
     flushed: bool,
@@ -107,9 +107,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// Why reading ended, when the peer is to be told: never in the middle of another answer.
+    /// Why reading ended, when the peer is to be told: never in the middle of another answer, and not of a body,
+    /// whose request has an answer of its own.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
-        self.refusal.filter(|_| self.flushed)
+        self.refusal.filter(|_| self.flushed && self.framing.between_requests())
     }
 
     /// Writes a last answer, as it is.
@@ -136,6 +137,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         let _ = timeout(LINGER, drain).await;
     }
 
+    /// Reads from the peer. The space for it is the stack's, so that ten thousand idle connections hold none.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = [0; READ_BYTES];
+        let mut read = ReadBuf::new(&mut space);
+        if Pin::new(&mut self.io).poll_read(cx, &mut read)?.is_pending() {
+            if self.incoming.is_empty() {
+                self.incoming = BytesMut::new();
+            }
+            return Poll::Pending;
+        }
+        self.incoming.extend_from_slice(read.filled());
+        Poll::Ready(Ok(read.filled().len()))
+    }
+
     /// Whether the last request's answer is still to come. A bad request behind it must not take it along.
     fn owes_an_answer(&self) -> bool {
         self.framing.between_requests() && (self.busy.0.load(Ordering::Relaxed) || !self.flushed)
@@ -147,7 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         if !self.incoming.is_empty() {
             return Poll::Pending;
         }
-        match ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut self.incoming))? {
+        match ready!(self.poll_fill(cx))? {
             0 => Poll::Ready(Ok(())),
             _ => Poll::Pending,
         }
@@ -179,29 +194,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Passes a write's outcome on, and ends one that the peer holds up. What it reads buys it time.
-    fn pace<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        outcome: Poll<io::Result<T>>,
-        written: impl Fn(&T) -> usize,
-    ) -> Poll<io::Result<T>> {
-        let until = *self.write_until.get_or_insert_with(|| Instant::now() + self.patience.write);
-        match outcome {
-            Poll::Ready(Ok(value)) => {
-                let millis = 1000 * written(&value) as u64 / SLOWEST_READER;
-                self.write_until = Some(until + Duration::from_millis(millis));
-                Poll::Ready(Ok(value))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => {
-                if self.write_timer.deadline() != until {
-                    self.write_timer.as_mut().reset(until);
-                }
-                ready!(self.write_timer.as_mut().poll(cx));
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
+    /// Passes a write's outcome on, and ends one that the peer holds up: each write that succeeds buys it time.
+    fn pace<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.write_until = None;
+            return outcome;
         }
+        let until = *self.write_until.get_or_insert_with(|| Instant::now() + self.patience.write);
+        if self.write_timer.deadline() != until {
+            self.write_timer.as_mut().reset(until);
+        }
+        ready!(self.write_timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -231,7 +235,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Read for Socket<S> {
                     return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
                 }
             }
-            match poll_read_buf(Pin::new(&mut this.io), cx, &mut this.incoming) {
+            match this.poll_fill(cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(_)) => this.last_active = Instant::now(),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -246,7 +250,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
         let this = self.get_mut();
         this.flushed = false;
         let outcome = Pin::new(&mut this.io).poll_write(cx, bytes);
-        this.pace(cx, outcome, |written| *written)
+        this.pace(cx, outcome)
     }
 
     fn poll_write_vectored(
@@ -257,7 +261,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
         let this = self.get_mut();
         this.flushed = false;
         let outcome = Pin::new(&mut this.io).poll_write_vectored(cx, buffers);
-        this.pace(cx, outcome, |written| *written)
+        this.pace(cx, outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -267,15 +271,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.io).poll_flush(cx);
-        ready!(this.pace(cx, outcome, |()| 0))?;
+        ready!(this.pace(cx, outcome))?;
+        // hyper flushes at every turn; only a flush that ends an answer says anything.
         if !this.flushed {
+            this.flushed = true;
             this.answered_once = true;
             this.last_active = Instant::now();
-        }
-        this.flushed = true;
-        this.write_until = None;
-        if let Some(waker) = this.deferred.take() {
-            waker.wake();
+            if let Some(waker) = this.deferred.take() {
+                waker.wake();
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -284,3 +288,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
         Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,6 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -14,7 +13,11 @@ use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
 
 /// Begins every token that the service issues.
 pub(crate) const CANARY: &str = "CANARY-token";
@@ -49,13 +52,13 @@ struct State {
     refresh: HashSet<String>,
     presented: HashMap<String, usize>,
     issued: usize,
-    expires_in: Option<Value>,
 }
 
 #[derive(Clone)]
 pub(crate) struct AuthService {
     pub(crate) address: SocketAddr,
     state: Arc<Mutex<State>>,
+    arrivals: watch::Receiver<usize>,
     accepting: Arc<JoinHandle<()>>,
 }
 
@@ -64,16 +67,17 @@ impl AuthService {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::<Mutex<State>>::default();
-        let shared = state.clone();
+        let (arrived, arrivals) = watch::channel(0);
+        let shared = (state.clone(), Arc::new(arrived));
         let accepting = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let state = shared.clone();
-                let service = service_fn(move |request| answer(state.clone(), request));
+                let (state, arrived) = shared.clone();
+                let service = service_fn(move |request| answer(state.clone(), arrived.clone(), request));
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         });
-        Self { address, state, accepting: Arc::new(accepting) }
+        Self { address, state, arrivals, accepting: Arc::new(accepting) }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -88,11 +92,6 @@ impl AuthService {
     /// Does this to every request of a path.
     pub(crate) fn always(&self, path: &str, instead: Instead) {
         self.state.lock().unwrap().always.insert(path.into(), instead);
-    }
-
-    /// What the service says about the life of its access tokens.
-    pub(crate) fn expires_in(&self, value: Value) {
-        self.state.lock().unwrap().expires_in = Some(value);
     }
 
     /// No access token that was issued so far is good any more.
@@ -117,6 +116,14 @@ impl AuthService {
         state.received.iter().filter(|request| request.line.ends_with(&format!(" {path}"))).cloned().collect()
     }
 
+    /// Waits until so many requests of a path have arrived.
+    pub(crate) async fn until_received(&self, path: &str, count: usize) {
+        let mut arrivals = self.arrivals.clone();
+        while self.received(path).len() < count {
+            arrivals.changed().await.unwrap();
+        }
+    }
+
     pub(crate) fn received_anything(&self) -> bool {
         !self.state.lock().unwrap().received.is_empty()
     }
@@ -127,7 +134,11 @@ impl AuthService {
     }
 }
 
-async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, std::io::Error> {
+async fn answer(
+    state: Arc<Mutex<State>>,
+    arrived: Arc<watch::Sender<usize>>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, std::io::Error> {
     let (head, body) = request.into_parts();
     let body = String::from_utf8_lossy(&body.collect().await.unwrap().to_bytes()).into_owned();
     let path = head.uri.path().to_owned();
@@ -139,6 +150,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<
         let queued = state.instead.get_mut(&path).and_then(VecDeque::pop_front);
         queued.or_else(|| state.always.get(&path).cloned())
     };
+    arrived.send_modify(|count| *count += 1);
     match instead {
         Some(Instead::Answer(status, content_type, body)) => {
             return Ok(Response::builder()
@@ -202,9 +214,8 @@ fn issue(state: &mut State) -> Value {
     let (access, refresh) = (format!("{CANARY}-a{}", state.issued), format!("{CANARY}-r{}", state.issued));
     state.access.insert(access.clone());
     state.refresh.insert(refresh.clone());
-    let expires_in = state.expires_in.clone().unwrap_or_else(|| 120.into());
     json!({
-        "access_token": access, "refresh_token": refresh, "token_type": "bearer", "expires_in": expires_in,
+        "access_token": access, "refresh_token": refresh, "token_type": "bearer", "expires_in": 120,
         "refresh_expires_in": 240, "scope": "all",
     })
 }
@@ -212,11 +223,4 @@ fn issue(state: &mut State) -> Value {
 fn refresh_token_of(body: &str) -> String {
     let json: Value = serde_json::from_str(body).unwrap();
     json["refresh_token"].as_str().unwrap().to_owned()
-}
-
-/// Waits until the peer has received a request of this path.
-pub(crate) async fn until_received(service: &AuthService, path: &str, count: usize) {
-    while service.received(path).len() < count {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
 }
