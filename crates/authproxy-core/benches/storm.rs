@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use authproxy_core::{Credentials, MemoryStore, TokenManager, clock::{Clock, ManualClock}};
+use authproxy_core::{
+    Credentials, MemoryStore, TokenManager,
+    clock::{Clock, ManualClock},
+};
 use authproxy_testing::{FakeBackend, Scripted};
 use tokio::task::JoinSet;
 
