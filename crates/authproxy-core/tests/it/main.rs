@@ -7,6 +7,7 @@ mod admission;
 mod callers;
 mod clocks;
 mod errors;
+mod http_backend;
 mod lineage;
 mod logout;
 mod nodes;
