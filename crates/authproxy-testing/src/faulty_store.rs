@@ -50,6 +50,8 @@ pub enum Fault {
     HoldAfter(Gate),
     /// Panic without taking effect.
     Panic,
+    /// Take effect and panic.
+    PanicAfter,
 }
 
 /// A store that misbehaves on command and keeps a log of its calls. Clones share it.
@@ -88,6 +90,11 @@ impl FaultyStore {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How often `verb` was called.
+    pub fn calls_of(&self, verb: Verb) -> usize {
+        self.calls().into_iter().filter(|called| *called == verb).count()
+    }
+
     async fn call<T>(&self, verb: Verb, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(verb);
         let fault = self
@@ -117,6 +124,10 @@ impl FaultyStore {
                 answer
             }
             Fault::Panic => panic!("scripted panic"),
+            Fault::PanicAfter => {
+                drop(work.await);
+                panic!("scripted panic")
+            }
         }
     }
 }

@@ -368,7 +368,10 @@ pub(super) async fn call_backend(manager: &Inner, request: RefreshRequest<'_>) -
         |cause: &'static str| RefreshError::Ambiguous { retry_after: None, salvaged: None, cause: Cause::new(cause) };
     match timeout(request.timeout, call).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(_panic)) => Err(unknown("the backend panicked")),
+        Ok(Err(_panic)) => {
+            tracing::error!("the backend panicked in a refresh; its outcome counts as unknown");
+            Err(unknown("the backend panicked"))
+        }
         Err(_elapsed) => Err(unknown("no answer within the backend timeout")),
     }
 }

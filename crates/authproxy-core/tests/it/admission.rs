@@ -52,7 +52,7 @@ async fn sessions_opened_together_come_back_apart() {
     for _ in 0..1_000 {
         keys.push(world.open().await.id.key());
     }
-    let mut refreshed_in = [0_usize; 12];
+    let mut refreshed_in = [0_usize; 13];
     pass(84).await;
     for slot in &mut refreshed_in {
         let before = world.backend.presentations();

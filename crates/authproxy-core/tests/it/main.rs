@@ -6,6 +6,8 @@
 mod admission;
 mod callers;
 mod clocks;
+mod contract;
+mod edges;
 mod errors;
 mod http_backend;
 mod lineage;
