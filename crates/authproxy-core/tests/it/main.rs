@@ -9,6 +9,7 @@ mod clocks;
 mod contract;
 mod edges;
 mod errors;
+mod http_backend;
 mod lineage;
 mod logout;
 mod nodes;

@@ -61,7 +61,7 @@ fn without_a_lifetime_a_jwts_exp_is_the_hint() {
         let body = format!(r#"{{"access_token":"{token}"{extra}}}"#);
         parse_tokens(body.as_bytes(), NOW).unwrap().0.access_expires_at
     };
-    assert_eq!(expiry(jwt(r#"{"exp":1000060}"#), ""), Some(NOW.plus(Duration::from_secs(60))));
+    assert_eq!(expiry(jwt(r#"{"exp":1000060}"#), ""), Some(NOW.plus(Duration::from_mins(1))));
     assert_eq!(expiry(jwt(r#"{"exp":1000060}"#), r#","expires_in":5"#), Some(NOW.plus(Duration::from_secs(5))));
     assert_eq!(expiry(jwt(r#"{"exp":1e300}"#), ""), None);
     assert_eq!(expiry(jwt(r#"{"exp":"soon"}"#), ""), None);
@@ -74,7 +74,7 @@ fn the_refresh_tokens_expiry_has_two_names() {
     for name in ["refresh_expires_in", "refresh_token_expires_in"] {
         let body = format!(r#"{{"access_token":"a","refresh_token":"r","{name}":240}}"#);
         let (tokens, _) = parse_tokens(body.as_bytes(), NOW).unwrap();
-        assert_eq!(tokens.refresh_expires_at, Some(NOW.plus(Duration::from_secs(240))));
+        assert_eq!(tokens.refresh_expires_at, Some(NOW.plus(Duration::from_mins(4))));
     }
 }
 
@@ -210,7 +210,7 @@ fn a_broken_answer_yields_whole_tokens_only() {
         (r#"{"refresh_token":"r"s","access_token":"a"}"#, Nothing),
         ("{\"access_token\":\"a\",\"refresh_token\":\"r\ns\"}", Nothing),
         (r#"{"refresh_token":"r","access_token":"a"#, Refresh("r")),
-        (r#"{'access_token':'a','refresh_token':'r'}"#, Nothing),
+        (r"{'access_token':'a','refresh_token':'r'}", Nothing),
         // The names elsewhere than in the outermost object.
         (r#"{"x":{"refresh_token":"no"},"refresh_token":"r","#, Refresh("r")),
         (r#"{"x":"\"refresh_token\":\"no\"","#, Nothing),
@@ -247,8 +247,8 @@ fn a_broken_answer_yields_whole_tokens_only() {
 fn what_was_whole_of_a_broken_answer_sets_the_expiries() {
     let body = br#"{"access_token":"a","expires_in":120,"refresh_token":"r","refresh_expires_in":240,"x"#;
     let tokens = recover_tokens(body, NOW).unwrap();
-    assert_eq!(tokens.access_expires_at, Some(NOW.plus(Duration::from_secs(120))));
-    assert_eq!(tokens.refresh_expires_at, Some(NOW.plus(Duration::from_secs(240))));
+    assert_eq!(tokens.access_expires_at, Some(NOW.plus(Duration::from_mins(2))));
+    assert_eq!(tokens.refresh_expires_at, Some(NOW.plus(Duration::from_mins(4))));
     let cut = recover_tokens(br#"{"access_token":"a","refresh_token":"r","expires_in":12"#, NOW).unwrap();
     assert_eq!(cut.access_expires_at, None, "12 may have been the beginning of 120");
 }
