@@ -6,6 +6,7 @@
 mod admission;
 mod callers;
 mod clocks;
+mod contract;
 mod errors;
 mod lineage;
 mod logout;

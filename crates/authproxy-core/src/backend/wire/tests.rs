@@ -32,6 +32,18 @@ fn every_lifetime_has_a_defined_result() {
         ("18446744073709551615", Some(TEN_YEARS)),
         ("\"nonsense\"", None),
         ("\"NaN\"", None),
+        ("\"inf\"", None),
+        ("\"Infinity\"", None),
+        ("\"1e400\"", None),
+        ("\"120s\"", None),
+        ("\"\"", None),
+        ("\" 120 \"", Some(120)),
+        ("\"120.9\"", Some(120)),
+        ("\"-5\"", Some(0)),
+        ("-0.5", Some(0)),
+        ("0.9", Some(0)),
+        ("-9223372036854775808", Some(0)),
+        ("184467440737095516160", Some(TEN_YEARS)),
         ("null", None),
         ("{}", None),
         ("[1]", None),
@@ -94,39 +106,205 @@ fn what_is_no_token_response_is_refused() {
     }
 }
 
+#[test]
+fn a_service_asks_for_an_early_refresh_but_not_for_one_at_once() {
+    for (json, expected) in [("60", Some(60)), ("\"60\"", Some(60)), ("0", None), ("-1", None), ("null", None)] {
+        let body = format!(r#"{{"access_token":"a","refresh_in":{json}}}"#);
+        let (tokens, _) = parse_tokens(body.as_bytes(), NOW).unwrap();
+        assert_eq!(tokens.refresh_in, expected.map(Duration::from_secs), "refresh_in: {json}");
+    }
+}
+
+#[test]
+fn an_absent_null_or_empty_refresh_token_leaves_the_present_one() {
+    for body in [
+        r#"{"access_token":"a"}"#,
+        r#"{"access_token":"a","refresh_token":null}"#,
+        r#"{"access_token":"a","refresh_token":""}"#,
+    ] {
+        assert!(parse_tokens(body.as_bytes(), NOW).unwrap().0.refresh_token.is_none(), "{body}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over() {
+    assert!(parse_tokens(b"\xef\xbb\xbf{\"access_token\":\"a\"}", NOW).is_ok());
+}
+
+#[test]
+fn an_error_response_is_an_object_that_is_plain_about_its_code() {
+    let rows = [
+        (r#"{"error":"invalid_grant"}"#, ErrorCode::InvalidGrant),
+        (r#"{"error":"invalid_grant","error_description":"expired"}"#, ErrorCode::InvalidGrant),
+        (r#"{"error":"unsupported_token_type"}"#, ErrorCode::UnsupportedTokenType),
+        (r#"{"error":"invalid_client"}"#, ErrorCode::Other),
+        (r#"{"error":"Invalid_Grant"}"#, ErrorCode::Other),
+        (r#"{"error":{"code":"invalid_grant"}}"#, ErrorCode::Other),
+        (r#"{"error":"invalid_client","error":"invalid_grant"}"#, ErrorCode::Other),
+        (r#"{"detail":"Invalid refresh token"}"#, ErrorCode::Absent),
+        (r#"{"error":null}"#, ErrorCode::Absent),
+        ("{}", ErrorCode::Absent),
+        (r#"["invalid_grant"]"#, ErrorCode::Other),
+        ("[null]", ErrorCode::Other),
+        ("null", ErrorCode::Other),
+        ("\"invalid_grant\"", ErrorCode::Other),
+        ("invalid_grant", ErrorCode::Other),
+        (r#"{"error":"invalid_grant"#, ErrorCode::Other),
+        ("", ErrorCode::Other),
+    ];
+    for (body, expected) in rows {
+        assert_eq!(error_code(body.as_bytes()), expected, "{body}");
+    }
+}
+
+#[test]
+fn no_error_repeats_the_answer() {
+    for body in
+        [r#"{"access_token":"CANARY\n"}"#, r#"{"access_token":"a","refresh_token":["CANARY"]}"#, "CANARY", "\"CANARY\""]
+    {
+        let error = parse_tokens(body.as_bytes(), NOW).unwrap_err();
+        assert!(!format!("{error:?} {error}").contains("CANARY"), "{body}");
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Recovered<'a> {
+    Both(&'a str, &'a str),
+    Refresh(&'a str),
+    Nothing,
+}
+
+fn recovered(body: &[u8], check: impl FnOnce(Recovered)) {
+    match recover_tokens(body, NOW) {
+        Ok(tokens) => check(Recovered::Both(
+            tokens.access_token.expose_secret(),
+            tokens.refresh_token.as_ref().map_or("", RefreshToken::expose_secret),
+        )),
+        Err(Spoilt { salvaged: Some(refresh), .. }) => check(Recovered::Refresh(refresh.expose_secret())),
+        Err(Spoilt { salvaged: None, .. }) => check(Recovered::Nothing),
+    }
+}
+
 /// Scenario 18.
 #[test]
-fn a_broken_answer_is_searched_for_whole_tokens_only() {
+fn a_broken_answer_yields_whole_tokens_only() {
+    use Recovered::{Both, Nothing, Refresh};
     let rows = [
-        (r#"{"access_token":"a","refresh_token":"r","expi"#, Some("a"), Some("r")),
-        (r#"{"access_token": "a" , "refresh_token" : "r" "#, Some("a"), Some("r")),
-        (r#"{"refresh_token":"r","access_token":"cut o"#, None, Some("r")),
-        (r#"{"access_token":"a","refresh_token":"cut o"#, Some("a"), None),
-        (r#"{"refresh_token":"one","refresh_token":"two""#, None, None),
-        (r#"{"refresh_token":"esc\"aped""#, None, None),
-        (r#"{"refresh_token":"","x"#, None, None),
-        (r#"<html>"refresh_token":"r""#, None, None),
-        ("", None, None),
+        // Cut off.
+        (r#"{"access_token":"a","refresh_token":"r","expi"#, Both("a", "r")),
+        (r#"{"access_token": "a" , "refresh_token" : "r" "#, Both("a", "r")),
+        (r#"{"access_token":"a","refresh_token":"r""#, Both("a", "r")),
+        (r#"{"access_token":"a","refresh_token":"r"#, Nothing),
+        (r#"{"refresh_token":"r","access_token":"cut o"#, Refresh("r")),
+        (r#"{"access_token":"a","refresh_token":"cut o"#, Nothing),
+        (r#"{"access_token":"a","refr"#, Nothing),
+        (r#"{"access_token":"a","expires_in":12"#, Nothing),
+        (r#"{"access_token":"a","scope":["x","refresh_token":"r""#, Nothing),
+        // Malformed.
+        (r#"{"access_token":"a","refresh_token":"r",}"#, Both("a", "r")),
+        (r#"{"access_token":"a","refresh_token":"r"} trailing"#, Both("a", "r")),
+        (r#"{"access_token":"a","expires_in":None,"refresh_token":"r"}"#, Both("a", "r")),
+        (r#"{"access_token":"a","expires_in":1e400,"refresh_token":"r"}"#, Both("a", "r")),
+        (r#"{"access_token":"a" "refresh_token":"r"}"#, Nothing),
+        (r#"{"access_token":"a"b","refresh_token":"r"}"#, Nothing),
+        (r#"{"refresh_token":"r"s","access_token":"a"}"#, Nothing),
+        ("{\"access_token\":\"a\",\"refresh_token\":\"r\ns\"}", Nothing),
+        (r#"{"refresh_token":"r","access_token":"a"#, Refresh("r")),
+        (r#"{'access_token':'a','refresh_token':'r'}"#, Nothing),
+        // The names elsewhere than in the outermost object.
+        (r#"{"x":{"refresh_token":"no"},"refresh_token":"r","#, Refresh("r")),
+        (r#"{"x":"\"refresh_token\":\"no\"","#, Nothing),
+        (r#"{"x":"{\"refresh_token\":\"no\"}","refresh_token":"r","#, Refresh("r")),
+        (r#"{"x":{"access_token":"no","refresh_token":"no"}"#, Nothing),
+        (r#"<html>{"access_token":"a","refresh_token":"r"}"#, Nothing),
+        (r#"[{"access_token":"a","refresh_token":"r"}]"#, Nothing),
+        // Escapes are read, not copied.
+        (r#"{"access\u005ftoken":"a\u0062","refresh_token":"r\/s","#, Both("ab", "r/s")),
+        (r#"{"access_token":"a","refresh_token":"r\ud800","#, Nothing),
+        // Contradictions.
+        (r#"{"refresh_token":"one","refresh_token":"two","#, Nothing),
+        (r#"{"access_token":"a","refresh_token":"one","refresh_token":"two"}"#, Nothing),
+        (r#"{"access_token":"a","access_token":"b","refresh_token":"r"}"#, Refresh("r")),
+        (r#"{"access_token":"a","refresh_token":"r","expires_in":1,"expires_in":2}"#, Refresh("r")),
+        // Well-formed, and still no token response.
+        (r#"{"refresh_token":"r","expires_in":120}"#, Refresh("r")),
+        (r#"{"access_token":"a\r\nb","refresh_token":"r"}"#, Refresh("r")),
+        (r#"{"access_token":"\u00e4","refresh_token":"r"}"#, Refresh("r")),
+        (r#"{"access_token":"a","refresh_token":"r\r\ns"}"#, Nothing),
+        (r#"{"refresh_token":"","access_token":1}"#, Nothing),
+        ("{}", Nothing),
+        ("null", Nothing),
+        ("", Nothing),
+        ("{", Nothing),
+        ("{\"", Nothing),
     ];
-    for (body, access, refresh) in rows {
-        let salvaged = salvage(body.as_bytes());
-        assert_eq!(salvaged.access_token.as_ref().map(AccessToken::expose_secret), access, "{body}");
-        assert_eq!(salvaged.refresh_token.as_ref().map(RefreshToken::expose_secret), refresh, "{body}");
+    for (body, expected) in rows {
+        recovered(body.as_bytes(), |found| assert_eq!(found, expected, "{body}"));
     }
+}
+
+#[test]
+fn what_was_whole_of_a_broken_answer_sets_the_expiries() {
+    let body = br#"{"access_token":"a","expires_in":120,"refresh_token":"r","refresh_expires_in":240,"x"#;
+    let tokens = recover_tokens(body, NOW).unwrap();
+    assert_eq!(tokens.access_expires_at, Some(NOW.plus(Duration::from_secs(120))));
+    assert_eq!(tokens.refresh_expires_at, Some(NOW.plus(Duration::from_secs(240))));
+    let cut = recover_tokens(br#"{"access_token":"a","refresh_token":"r","expires_in":12"#, NOW).unwrap();
+    assert_eq!(cut.access_expires_at, None, "12 may have been the beginning of 120");
+}
+
+#[test]
+fn nesting_that_no_parser_takes_hides_no_token() {
+    let deep = format!(r#"{{"x":{}{},"access_token":"a","refresh_token":"r"}}"#, "[".repeat(5000), "]".repeat(5000));
+    recovered(deep.as_bytes(), |found| assert_eq!(found, Recovered::Both("a", "r")));
+}
+
+/// A token as RFC 6749 has them, quotes and backslashes included, and a JSON object around two of them.
+fn token() -> impl Strategy<Value = String> {
+    "[!-~]{1,40}"
+}
+
+fn scalar() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        any::<i64>().prop_map(Value::from),
+        any::<bool>().prop_map(Value::from),
+        Just(Value::Null),
+        any::<String>().prop_map(Value::from),
+    ]
 }
 
 proptest! {
     #[test]
     fn no_answer_panics(body in prop::collection::vec(any::<u8>(), 0..512)) {
-        let _ = parse_tokens(&body, NOW);
-        let _ = salvage(&body);
+        let _ = recover_tokens(&body, NOW);
+        let _ = error_code(&body);
     }
 
     #[test]
-    fn no_truncation_yields_a_shortened_token(cut in 0_usize..200) {
-        let whole = br#"{"token_type":"bearer","access_token":"aaaaaaaaaaaaaaaa","expires_in":120,"refresh_token":"rrrrrrrrrrrrrrrr"}"#;
-        let salvaged = salvage(&whole[..cut.min(whole.len())]);
-        prop_assert!(salvaged.access_token.is_none_or(|token| token.expose_secret() == "aaaaaaaaaaaaaaaa"));
-        prop_assert!(salvaged.refresh_token.is_none_or(|token| token.expose_secret() == "rrrrrrrrrrrrrrrr"));
+    fn no_answer_that_begins_well_panics(rest in r#"[{}\[\]:,"\\a-e0-9 \n]{0,200}"#) {
+        let _ = recover_tokens(format!(r#"{{"access_token":"a",{rest}"#).as_bytes(), NOW);
+    }
+
+    #[test]
+    fn no_truncation_yields_a_shortened_token(access in token(), refresh in token(), cut in 0.0..1.0_f64) {
+        let whole = serde_json::json!({
+            "access_token": access, "expires_in": 120, "refresh_token": refresh, "token_type": "bearer",
+        }).to_string();
+        #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]
+        let cut = (whole.len() as f64 * cut) as usize;
+        recovered(&whole.as_bytes()[..cut], |found| match found {
+            Recovered::Both(a, r) => assert_eq!((a, r), (access.as_str(), refresh.as_str())),
+            Recovered::Refresh(r) => assert_eq!(r, refresh),
+            Recovered::Nothing => {}
+        });
+    }
+
+    #[test]
+    fn the_scanner_and_the_parser_agree_on_whole_objects(
+        members in prop::collection::btree_map(any::<String>(), scalar(), 0..20),
+    ) {
+        let whole = serde_json::to_vec(&members).unwrap();
+        let scanned = salvage::scan(&whole).into_rest();
+        prop_assert_eq!(scanned.into_iter().collect::<std::collections::BTreeMap<_, _>>(), members);
     }
 }
