@@ -7,6 +7,7 @@ mod admission;
 mod callers;
 mod clocks;
 mod contract;
+mod edges;
 mod errors;
 mod lineage;
 mod logout;

@@ -72,7 +72,7 @@ fn only_well_formed_ids_and_tokens_are_taken() {
     for junk in
         ["", "x", " ", "é", long.as_str(), "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", "../../../../etc/passwd"]
     {
-        assert!(SessionId::parse(junk).is_none(), "{:.20}", junk);
+        assert!(SessionId::parse(junk).is_none(), "{junk:.20}");
     }
     for junk in ["", " ", "a\r\nb", "a\nSet-Cookie: x", "a\0b", "é", " padded", "padded "] {
         assert!(AccessToken::new(junk).is_err() && RefreshToken::new(junk).is_err(), "{junk:?}");
