@@ -1,7 +1,8 @@
 //! Cross-site request forgery: which pages may make this server change something.
 //!
 //! Browsers say where a request comes from in `Sec-Fetch-Site` and `Origin`, and no page can forge or suppress
-//! both. A request with neither comes from no page: it carries no cookie that it did not choose to send.
+//! both. A request with neither comes from no page: it carries no cookie that it did not choose to send. That
+//! leave is for the seed's own endpoints; a route that only a cookie protects must refuse such a request.
 
 use http::{HeaderMap, HeaderName, header::ORIGIN};
 

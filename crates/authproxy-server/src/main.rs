@@ -101,6 +101,11 @@ fn log(config: &Config) {
         LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
     };
     set.expect("the process sets its logger once");
+    // A panic's message may hold what a peer has sent; its place tells enough.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "a panic; this is a bug in authproxy");
+    }));
 }
 
 fn fail(why: &str) -> Exit {

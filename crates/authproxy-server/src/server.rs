@@ -38,8 +38,9 @@ use crate::{
 const HEAD_BUFFER: usize = 64 * 1024;
 /// How many connections over the cap are told so at the same time; further ones are closed without a word.
 const REFUSALS: usize = 64;
-/// How long the accept loop pauses when the system has no more sockets to give.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long the accept loop pauses when the system has no more sockets to give: at first, and at most.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The session proxy, ready to serve on a listener.
 ///
@@ -101,7 +102,7 @@ impl Server {
         let connections = Connections {
             app: Arc::new(App::new(self.manager, self.backend, origins, &self.config)),
             limits: limits.clone(),
-            slots: Arc::new(Semaphore::new(limits.connections)),
+            slots: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
@@ -150,21 +151,26 @@ struct Connections {
 impl Connections {
     async fn accept_until(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
+        let mut pause = ACCEPT_PAUSE;
         loop {
             let accepted = tokio::select! {
                 () = &mut shutdown => return,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _peer)) => self.spawn(stream),
+                Ok((stream, _peer)) => {
+                    pause = ACCEPT_PAUSE;
+                    self.spawn(stream);
+                }
                 // The peer's affair: it hung up before it was accepted.
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {
                     tracing::error!(%error, "no connection can be accepted");
                     tokio::select! {
                         () = &mut shutdown => return,
-                        () = sleep(ACCEPT_PAUSE) => {}
+                        () = sleep(pause) => {}
                     }
+                    pause = (2 * pause).min(LONGEST_PAUSE);
                 }
             }
         }

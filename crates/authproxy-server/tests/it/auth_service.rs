@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    convert::Infallible,
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
@@ -168,11 +167,10 @@ async fn answer(
         Some(Instead::Reset) => return Err(std::io::ErrorKind::ConnectionReset.into()),
         None => {}
     }
-    let Ok(response) = usual(&mut state.lock().unwrap(), &path, &head.headers, &body);
-    Ok(response)
+    Ok(usual(&mut state.lock().unwrap(), &path, &head.headers, &body))
 }
 
-fn usual(state: &mut State, path: &str, headers: &HeaderMap, body: &str) -> Result<Response<Full<Bytes>>, Infallible> {
+fn usual(state: &mut State, path: &str, headers: &HeaderMap, body: &str) -> Response<Full<Bytes>> {
     let (status, body) = match path {
         "/register" => {
             let request: Value = serde_json::from_str(body).unwrap();
@@ -206,7 +204,7 @@ fn usual(state: &mut State, path: &str, headers: &HeaderMap, body: &str) -> Resu
         _ => (StatusCode::NOT_FOUND, json!({ "detail": "Not Found" })),
     };
     let response = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json");
-    Ok(response.body(body.to_string().into()).unwrap())
+    response.body(body.to_string().into()).unwrap()
 }
 
 fn issue(state: &mut State) -> Value {

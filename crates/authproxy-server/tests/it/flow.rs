@@ -167,7 +167,8 @@ async fn the_session_endpoint_shows_the_user_and_the_seconds_and_no_token() {
 async fn who_gets_tokens_follows_token_delivery() {
     use TokenDelivery::{Auto, Body, Cookie};
 
-    let table: [(TokenDelivery, &[(&str, &str)], bool); 7] = [
+    type Headers = &'static [(&'static str, &'static str)];
+    let table: [(TokenDelivery, Headers, bool); 7] = [
         (Auto, &[], true),
         (Auto, &[("sec-fetch-site", "same-origin")], false),
         (Auto, &[("sec-fetch-site", "none")], false),

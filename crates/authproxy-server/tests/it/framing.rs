@@ -80,6 +80,29 @@ async fn a_chunked_body_is_a_body() {
 }
 
 #[tokio::test]
+async fn who_waits_for_100_continue_gets_it_only_when_the_body_is_wanted() {
+    let proxy = Proxy::start().await;
+    let body = r#"{"email": "a", "password": "b"}"#;
+    let head = |length: usize| {
+        format!(
+            "POST /register HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n"
+        )
+    };
+    let mut connection = proxy.connect().await;
+    connection.send(head(body.len())).await;
+    assert_eq!(connection.answer().await.status, 100);
+    connection.send(body).await;
+    assert_eq!(connection.answer().await.status, 201);
+    assert_eq!(connection.ask(&follow_up()).await.status, 401);
+
+    let mut connection = proxy.connect().await;
+    connection.send(head(100_000)).await;
+    assert_eq!(connection.answer().await.status, 413);
+    connection.assert_closed().await;
+}
+
+#[tokio::test]
 async fn an_unread_body_is_never_read_as_a_request() {
     let proxy = Proxy::start().await;
     let smuggled = "POST /register HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 31\r\n\r\n\

@@ -46,7 +46,7 @@ impl Proxy {
     ) -> Self {
         let service = AuthService::start().await;
         let backend = |clock: Arc<ManualClock>| -> Arc<dyn AuthBackend> {
-            let builder = HttpBackend::builder(&service.url()).clock(clock).timeout(Duration::from_millis(500));
+            let builder = HttpBackend::builder(&service.url()).clock(clock).timeout(Duration::from_millis(1500));
             Arc::new(builder.build().unwrap())
         };
         let clock = ManualClock::default();

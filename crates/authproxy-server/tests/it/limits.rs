@@ -87,7 +87,7 @@ async fn a_slow_body_is_408() {
 
 #[tokio::test]
 async fn a_request_that_takes_too_long_is_504_and_its_neighbours_are_served() {
-    let proxy = Proxy::with(|config| config.limits.request_timeout = SHORT).await;
+    let proxy = Proxy::with(|config| config.limits.request_timeout = 4 * SHORT).await;
     proxy.service.always("/protected", Instead::Hang);
     let slow = Ask::get("/protected").header("authorization", "Bearer a");
     let mut connection = proxy.connect().await;
