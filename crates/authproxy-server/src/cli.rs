@@ -67,9 +67,9 @@ pub enum Command {
     Check(Box<Loaded>),
     /// Print the document that describes the API.
     Openapi,
-    /// Show the configuration: [`print_config`].
+    /// Show the configuration: [`print_config()`].
     PrintConfig(Box<Loaded>),
-    /// Ask a running instance: [`healthcheck`].
+    /// Ask a running instance: [`healthcheck()`].
     Healthcheck(Healthcheck),
 }
 

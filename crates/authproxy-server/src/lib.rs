@@ -1,4 +1,4 @@
-//! The session proxy as a library: [`run`] makes everything from a [`Config`] and serves on a
+//! The session proxy as a library: [`run()`] makes everything from a [`Config`] and serves on a
 //! listener, [`Server`] serves with a manager and a backend of your own.
 //!
 //! The library sets no process globals: no signal handler, no logger, no environment. `main.rs` does.

@@ -1,4 +1,4 @@
-//! [`run`]: a whole session proxy from a [`Config`].
+//! [`run()`]: a whole session proxy from a [`Config`].
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@ mod auth_service;
 mod cookies;
 mod csrf;
 mod docs;
+mod edges;
 mod failures;
 mod flow;
 mod framing;
