@@ -5,27 +5,38 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tracing_subscriber::{fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::{Dispatch, dispatcher::DefaultGuard};
+use tracing_subscriber::{
+    filter::LevelFilter,
+    fmt::{MakeWriter, format::FmtSpan},
+    layer::SubscriberExt,
+};
 
 /// Every token of the fakes begins with this, so that a leak can be seen.
 pub const CANARY: &str = "cAnArY-9f3b";
 
-/// Collects what is traced while it lives, on this thread.
+/// Collects what is traced, at every level, with the fields of every span.
 pub struct Traces {
     written: Written,
-    _guard: tracing::subscriber::DefaultGuard,
+    _guard: Option<DefaultGuard>,
 }
 
 impl Traces {
-    /// Begins to collect, at every level.
+    /// Collects what this thread traces while the value lives: enough for a single-threaded runtime.
     pub fn collect() -> Self {
-        let written = Written::default();
-        let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(written.clone());
-        let guard = tracing_subscriber::registry()
-            .with(tracing_subscriber::filter::LevelFilter::TRACE)
-            .with(layer)
-            .set_default();
-        Self { written, _guard: guard }
+        let (written, dispatch) = Written::collector();
+        Self { written, _guard: Some(tracing::dispatcher::set_default(&dispatch)) }
+    }
+
+    /// Collects what every thread of this process traces from now on, also after the value was dropped.
+    ///
+    /// # Panics
+    ///
+    /// When this process already has a global collector.
+    pub fn collect_from_all_threads() -> Self {
+        let (written, dispatch) = Written::collector();
+        tracing::dispatcher::set_global_default(dispatch).expect("no other global collector");
+        Self { written, _guard: None }
     }
 
     /// Everything that was traced so far.
@@ -52,6 +63,17 @@ impl Traces {
 
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Written {
+    fn collector() -> (Self, Dispatch) {
+        let written = Self::default();
+        let layer = tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .with_span_events(FmtSpan::NEW | FmtSpan::CLOSE)
+            .with_writer(written.clone());
+        (written, Dispatch::new(tracing_subscriber::registry().with(LevelFilter::TRACE).with(layer)))
+    }
+}
 
 impl io::Write for Written {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

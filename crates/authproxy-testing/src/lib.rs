@@ -7,6 +7,7 @@
 //! - [`store_contract`], [`backend_contract`]: suites to run against your own store or backend.
 //! - [`canary`]: a scan of everything that was traced for secrets.
 
+pub mod backend_contract;
 pub mod canary;
 pub mod fake_auth;
 mod fake_backend;
@@ -14,6 +15,7 @@ mod fake_upstream;
 mod faulty_store;
 mod gate;
 mod http1;
+mod report;
 mod server;
 mod service;
 pub mod store_contract;

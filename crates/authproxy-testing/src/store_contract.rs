@@ -36,6 +36,7 @@ use authproxy_core::{
 };
 
 pub use self::{commits::*, concurrency::*, leases::*, life::*, lineage::*, random::*};
+pub use crate::report::Report;
 
 /// A store, empty, and what the suite must know about it.
 pub struct StoreUnderTest {
@@ -117,15 +118,6 @@ impl StoreUnderTest {
             Needs::Forgetting => self.moves_time() && self.forgets,
         }
     }
-}
-
-/// What [`check_store`] did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// The claims that hold.
-    pub held: Vec<&'static str>,
-    /// The claims that could not be checked with what is known about the store.
-    pub skipped: Vec<&'static str>,
 }
 
 /// Checks every claim, each with a fresh store.

@@ -66,7 +66,8 @@ pub async fn a_repeated_commit_spares_the_next_holder(store: &StoreUnderTest) {
 
 /// A commit that is repeated after another node has rotated again is still answered as the first time.
 ///
-/// Told that it was superseded, its owner would revoke tokens whose family is alive.
+/// Told that it was superseded, its owner would revoke tokens whose family is alive. A store may forget whose commits
+/// two newer ones have followed.
 pub async fn a_commit_repeated_after_a_newer_one_is_answered_the_same(store: &StoreUnderTest) {
     let case = Case::new("a commit repeated after a newer one is answered the same", store);
     let opened = case.open().await;

@@ -1,6 +1,6 @@
 //! What the contract says about one session, small enough to be read at once.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 use authproxy_core::{
     clock::Timestamp,
@@ -15,7 +15,8 @@ pub(super) struct Model {
     /// The first intent to present the refresh token, once an attempt's outcome is unknown.
     doubt: Option<Timestamp>,
     held: Option<Held>,
-    committed: HashSet<AttemptId>,
+    /// Whose commits were stored, the newest last.
+    committed: Vec<AttemptId>,
 }
 
 struct Held {
@@ -52,7 +53,7 @@ pub(super) enum Aborts {
 
 impl Model {
     pub(super) fn opened() -> Self {
-        Self { version: Version::FIRST, dead: None, doubt: None, held: None, committed: HashSet::new() }
+        Self { version: Version::FIRST, dead: None, doubt: None, held: None, committed: Vec::new() }
     }
 
     pub(super) fn begin(&mut self, begin: &Begin, now: Timestamp) -> Begins {
@@ -82,17 +83,20 @@ impl Model {
         self.held = Some(Held { attempt: begin.attempt, first_intent, until });
     }
 
-    pub(super) fn commit(&mut self, lease: &Lease) -> Commits {
-        if self.committed.contains(&lease.attempt) {
-            return Commits::Stored;
+    /// `None` where the suite leaves it open: a repeat of a commit that two newer ones have followed.
+    pub(super) fn commit(&mut self, lease: &Lease) -> Option<Commits> {
+        match self.committed.iter().rev().position(|attempt| *attempt == lease.attempt) {
+            Some(0 | 1) => return Some(Commits::Stored),
+            Some(_) => return None,
+            None => {}
         }
         if self.version != lease.base {
-            return Commits::Superseded(self.version);
+            return Some(Commits::Superseded(self.version));
         }
         self.version = self.version.next();
         (self.dead, self.doubt, self.held) = (None, None, None);
-        self.committed.insert(lease.attempt);
-        Commits::Stored
+        self.committed.push(lease.attempt);
+        Some(Commits::Stored)
     }
 
     /// `None` where the contract leaves it open: the holder's lease ran out, and nobody has the next.

@@ -156,7 +156,7 @@ impl Walk {
         });
         self.grants[at].1 = Some(commit.clone());
         let before = self.model.version;
-        let expected = self.model.commit(&lease);
+        let Some(expected) = self.model.commit(&lease) else { return };
         let committed = step.case.commit(&lease, commit.clone()).await;
         let agree = match (&expected, &committed) {
             (Commits::Stored, Committed::Stored) => true,

@@ -2,5 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod backend_contract;
+mod canary;
+mod fake_auth;
+mod fake_backend;
+mod fake_upstream;
+mod faulty_store;
+mod flawed_backend;
 mod flawed_store;
 mod store_contract;

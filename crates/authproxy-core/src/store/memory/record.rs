@@ -27,7 +27,8 @@ pub(super) struct Record {
     attempt: Option<Attempt>,
     /// The first intent to present the current refresh token, once an attempt to do so has an unknown outcome.
     doubt_since: Option<Timestamp>,
-    last_committed: Option<AttemptId>,
+    /// Whose commits were stored last, the newer first: a repeat is answered as the first time, also after one more.
+    committed: [Option<AttemptId>; 2],
 }
 
 struct Attempt {
@@ -46,7 +47,7 @@ impl Entry {
             removed: false,
             attempt: None,
             doubt_since: None,
-            last_committed: None,
+            committed: [None; 2],
         };
         Self { record: Mutex::new(record), forget_at }
     }
@@ -89,7 +90,7 @@ impl Record {
     }
 
     pub(super) fn commit(&mut self, lease: &Lease, commit: Commit) -> Committed {
-        if self.last_committed == Some(lease.attempt) {
+        if self.committed.contains(&Some(lease.attempt)) {
             return Committed::Stored;
         }
         if self.session.version != lease.base {
@@ -102,7 +103,7 @@ impl Record {
         self.attempt = None;
         self.doubt_since = None;
         self.dead = None;
-        self.last_committed = Some(lease.attempt);
+        self.committed = [Some(lease.attempt), self.committed[0]];
         Committed::Stored
     }
 
