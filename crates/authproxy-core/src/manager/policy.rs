@@ -159,11 +159,14 @@ pub(crate) fn back_off(key: &SessionKey, failures: u32, left: Duration, asked: O
     part.max(asked.unwrap_or_default().min(Duration::from_mins(5)))
 }
 
-/// How long a session is left alone after a refresh whose token would be due again within a second.
+/// How long a session is left alone after a refresh whose token arrived dying, or due for the next refresh at once.
+///
+/// Tokens that live half a second or longer pace themselves by their zones.
 pub(crate) fn pause_after_success(session: &Session, now: Timestamp) -> Option<Duration> {
-    const AT_MOST_EVERY: Duration = Duration::from_secs(1);
     let left = session.zones.expires_at.since(now);
-    (session.zones.refresh_at.since(now) < AT_MOST_EVERY).then(|| (left / 4).max(AT_MOST_EVERY))
+    let dying = left < Duration::from_millis(500);
+    let due = session.zones.refresh_at.since(now) < Duration::from_millis(250);
+    (dying || due).then(|| (left / 4).max(Duration::from_secs(1)))
 }
 
 #[cfg(test)]

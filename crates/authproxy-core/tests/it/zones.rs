@@ -20,7 +20,9 @@ async fn tokens_that_arrive_expired_or_nearly_so_cause_no_hot_loop() {
             tokio::time::advance(secs(1) / 10).await;
         }
         let presentations = world.backend.presentations();
-        assert!(presentations <= 32, "{presentations} in 30 seconds, for a life of {life:?}");
+        // A token of one second is refreshed when its own zones say so, a dying one once a second at most.
+        let most = if life == secs(1) { 45 } else { 32 };
+        assert!(presentations <= most, "{presentations} in 30 seconds, for a life of {life:?}");
         world.assert_each_token_presented_once();
     }
 }

@@ -118,8 +118,8 @@ impl Record {
                 let _ = self.doubt(held.first_intent, IfInDoubt::Report);
             }
             Abort::Dead(reason) => {
+                // The refresh token stays: a late commit that keeps it may yet prove this verdict wrong.
                 self.dead = Some(reason);
-                self.refresh_token = None;
                 self.stand(Standing::Dead(reason));
             }
         }
