@@ -91,13 +91,13 @@ pub(crate) fn usable(session: &Session, now: Timestamp, needed: Duration) -> boo
 /// Whether the contract allows to present a token again whose first intent was stored at `first_intent`.
 ///
 /// The service's grace began when it rotated, which was not before that intent, so counting from the intent is safe.
-/// A tenth of the grace, at most a second, is kept for the way there.
+/// A quarter of the grace, at most three seconds, is kept for the way there.
 pub(crate) fn may_present_again(contract: RotationContract, first_intent: Timestamp, now: Timestamp) -> bool {
     match contract {
         RotationContract::Strict => false,
         RotationContract::Reusable | RotationContract::Idempotent => true,
         RotationContract::Grace(grace) => {
-            let margin = (grace / 10).min(Duration::from_secs(1));
+            let margin = (grace / 4).min(Duration::from_secs(3));
             now.since(first_intent) + margin < grace
         }
     }
@@ -139,7 +139,7 @@ pub(crate) fn ends_at(
     let by_refresh_token = match (&tokens.refresh_expires_at, &tokens.refresh_token, previous) {
         (Some(expires_at), _, _) => *expires_at,
         (None, None, Some(previous)) => previous,
-        (None, Some(_), _) => now.plus(config.refresh_ttl),
+        (None, Some(_), _) => now.plus(config.refresh_ttl).max(tokens.access_expires_at.unwrap_or(now)),
         (None, None, None) => tokens.access_expires_at.unwrap_or_else(|| now.plus(config.access_ttl)),
     };
     by_refresh_token.min(opened_at.plus(config.max_lifetime))

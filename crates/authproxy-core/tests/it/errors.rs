@@ -206,3 +206,15 @@ async fn a_kept_refresh_token_stays_and_a_rotated_one_is_never_sent_again() {
     }
     world.assert_each_token_presented_once();
 }
+
+/// A later presentation that never arrived says nothing about an earlier one that may have.
+#[tokio::test(start_paused = true)]
+async fn an_unreachable_service_after_a_lost_answer_leaves_the_token_in_doubt() {
+    let world = World::under(RotationContract::Grace(secs(10)));
+    let (key, _) = world.expired().await;
+    world.backend.script([Scripted::LostAfter, Scripted::NotProcessed(None)]);
+    unavailable(world.manager.access_token(&key).await);
+    pass(30).await;
+    assert_eq!(ended(world.manager.access_token(&key).await), DeathReason::OutcomeLost);
+    assert_eq!(world.backend.most_presentations_of_one_token(), 1, "not outside the grace");
+}

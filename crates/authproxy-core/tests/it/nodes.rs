@@ -113,3 +113,47 @@ async fn a_peer_that_finds_the_lease_taken_waits_and_adopts() {
     assert_eq!(holding.await.unwrap(), waiting.await.unwrap());
     assert_eq!(world.backend.presentations(), 1);
 }
+
+/// A node that got no answer to `begin` knows that it has presented nothing, and says so as soon as it can.
+#[tokio::test(start_paused = true)]
+async fn an_unanswered_begin_on_one_node_does_not_end_the_session_on_another() {
+    let world = World::new();
+    let other = world.another_node();
+    let (key, _) = world.expired().await;
+    world.store.script(Verb::Begin, std::iter::repeat_n(Fault::LoseAnswer, 3));
+    assert!(world.manager.access_token(&key).await.is_err());
+    for _ in 0..60 {
+        pass(1).await;
+        settle().await;
+    }
+    other.access_token(&key).await.unwrap();
+    assert_eq!(world.backend.presentations(), 1);
+}
+
+/// A waiter on a peer's lease leaves its place to others.
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_dead_peers_lease_holds_up_no_other_session() {
+    use authproxy_core::{
+        SessionStore,
+        store::{AttemptId, Begin, Begun, IfInDoubt},
+    };
+    let world = World::with(RotationContract::Strict, |config| config.max_concurrent_refreshes = 1);
+    let stuck = world.open().await;
+    let free = world.open().await.id.key();
+    pass(119).await;
+    let begin = Begin {
+        seen: stuck.session.version(),
+        attempt: AttemptId::random(),
+        lease: secs(28),
+        doubt: IfInDoubt::Report,
+    };
+    assert!(matches!(world.store.begin(&stuck.id.key(), begin).await.unwrap(), Begun::Granted { .. }));
+    pass(2).await;
+    let (manager, key) = (world.manager.clone(), stuck.id.key());
+    let waiting = tokio::spawn(async move { manager.access_token(&key).await });
+    settle().await;
+    let began = tokio::time::Instant::now();
+    world.manager.access_token(&free).await.unwrap();
+    assert!(began.elapsed() < secs(1));
+    waiting.abort();
+}

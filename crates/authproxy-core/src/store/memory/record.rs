@@ -8,7 +8,9 @@ use std::{
 use crate::{
     clock::Timestamp,
     session::{DeathReason, Session, SessionKey, Standing},
-    store::{Abort, Aborted, AttemptId, Begin, Begun, Commit, Committed, IfInDoubt, Lease},
+    store::{
+        Abort, Aborted, AttemptId, Begin, Begun, Commit, Committed, IfInDoubt, Lease, memory::lineage::Fingerprint,
+    },
     token::RefreshToken,
 };
 
@@ -24,6 +26,8 @@ pub(super) struct Record {
     pub(super) refresh_token: Option<RefreshToken>,
     pub(super) dead: Option<DeathReason>,
     pub(super) removed: bool,
+    /// What was handed out of this session, the newest last.
+    pub(super) handed_out: Vec<Fingerprint>,
     attempt: Option<Attempt>,
     /// The first intent to present the current refresh token, once an attempt to do so has an unknown outcome.
     doubt_since: Option<Timestamp>,
@@ -45,6 +49,7 @@ impl Entry {
             refresh_token,
             dead: None,
             removed: false,
+            handed_out: Vec::new(),
             attempt: None,
             doubt_since: None,
             committed: [None; 2],
