@@ -11,6 +11,7 @@ mod flow;
 mod framing;
 mod harness;
 mod limits;
+mod readme;
 mod secrets;
 mod shutdown;
 mod validation;
