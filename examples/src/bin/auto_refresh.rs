@@ -1,5 +1,5 @@
 //! Auto-refresh made visible: tokens that live one second, many tasks that use them for five, few refreshes.
-//! Run it: cargo run -p authproxy-examples --bin auto_refresh
+//! Run it: `cargo run -p authproxy-examples --bin auto_refresh`
 
 use std::{sync::Arc, time::Duration};
 

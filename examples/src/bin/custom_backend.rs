@@ -1,5 +1,5 @@
 //! A custom `AuthBackend`: an auth service that is a few lines of Rust, with refresh tokens that are not rotated.
-//! Run it: cargo run -p authproxy-examples --bin custom_backend
+//! Run it: `cargo run -p authproxy-examples --bin custom_backend`
 
 use std::{
     sync::{

@@ -1,5 +1,5 @@
 //! A custom `SessionStore`: one around another, which keeps an audit of logins and logouts.
-//! Run it: cargo run -p authproxy-examples --bin custom_store
+//! Run it: `cargo run -p authproxy-examples --bin custom_store`
 
 use std::{
     sync::{Arc, Mutex},

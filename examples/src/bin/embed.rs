@@ -1,5 +1,5 @@
 //! Embedding `TokenManager` in a service of your own, which calls an API with a token that is always fresh.
-//! Run it: cargo run -p authproxy-examples --bin embed
+//! Run it: `cargo run -p authproxy-examples --bin embed`
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,5 +1,5 @@
 //! Graceful shutdown: a refresh in the air lands, what comes later is told so, and a report says what was left.
-//! Run it: cargo run -p authproxy-examples --bin graceful_shutdown
+//! Run it: `cargo run -p authproxy-examples --bin graceful_shutdown`
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,5 +1,5 @@
 //! The server as a library: the whole proxy inside another program, on a listener of its choosing.
-//! Run it: cargo run -p authproxy-examples --bin server_library
+//! Run it: `cargo run -p authproxy-examples --bin server_library`
 
 use authproxy_embedded::EmbeddedAuth;
 use authproxy_examples::{Error, start};
