@@ -11,13 +11,13 @@ use crate::{
 
 #[test]
 fn a_session_outlives_many_access_tokens_without_a_failed_request() {
-    let (program, address) = Program::dev(&["--access-ttl", "1s", "--refresh-ttl", "60s"]);
+    let (program, address) = Program::dev(&["--access-ttl", "2s", "--refresh-ttl", "60s"]);
     let login = log_in(address);
     let (cookie, first_token) = (login.cookie_pair(), login.text("access_token"));
     let ask = Ask::get("/protected-auto").cookie(&cookie);
     let watch = Stopwatch::start();
     let (mut asked, mut refreshes) = (0, 0);
-    while watch.elapsed() < Duration::from_secs(5) {
+    while watch.elapsed() < Duration::from_secs(7) {
         let answer = ask.send(address);
         assert_eq!(answer.status, 200, "after {:?} and {asked} requests: {}", watch.elapsed(), answer.body);
         asked += 1;
@@ -28,7 +28,7 @@ fn a_session_outlives_many_access_tokens_without_a_failed_request() {
         }
         pause();
     }
-    assert!(refreshes >= 3, "{refreshes} refreshes in {asked} requests over five lifetimes");
+    assert!(refreshes >= 3, "{refreshes} refreshes in {asked} requests over three lifetimes");
     assert_eq!(Ask::get("/protected").bearer(&first_token).send(address).status, 401, "the first token has expired");
     assert_eq!(program.stop().code, Some(0));
 }
@@ -72,7 +72,7 @@ fn a_refresh_by_hand_works_once_and_the_spent_token_is_refused() {
 
 #[test]
 fn a_client_that_comes_after_an_automatic_refresh_gets_the_current_pair_once() {
-    let (_program, address) = Program::dev(&["--access-ttl", "1s", "--refresh-ttl", "60s"]);
+    let (_program, address) = Program::dev(&["--access-ttl", "2s", "--refresh-ttl", "60s"]);
     let login = log_in(address);
     let (cookie, refresh) = (login.cookie_pair(), login.text("refresh_token"));
     let ask = Ask::get("/protected-auto").cookie(&cookie);
