@@ -70,7 +70,7 @@ pub enum Unavailability {
     /// The manager is shutting down.
     #[error("the manager is shutting down")]
     ShuttingDown,
-    /// A backend or store panicked; this is a bug in it.
+    /// A task of the manager's panicked; this is a bug.
     #[error("an internal failure")]
     Internal,
 }

@@ -51,3 +51,7 @@ pub use crate::{
     store::{MemoryStore, SessionStore},
     token::{AccessToken, RefreshToken, TokenSet},
 };
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -44,8 +44,8 @@ use crate::{
     backend::AuthBackend,
     clock::{Clock, Timestamp},
     error::{LogInReason, StoreError, TokenError, Unavailability},
-    session::{Session, SessionKey, Standing, Version},
-    store::SessionStore,
+    session::{DeathReason, Session, SessionKey, Standing, Version},
+    store::{AttemptId, Begin, Begun, IfInDoubt, SessionStore},
 };
 
 /// Keeps sessions: one refresh at a time for each, in tasks of its own, whoever asks and whoever hangs up.
@@ -214,7 +214,20 @@ impl Inner {
                 }
                 // What this process remembers is good enough to serve, not to make anybody wait or log in again.
                 Decision::LogInAgain(_) | Decision::Refresh if !is_latest => {
-                    (session, is_latest) = (self.current_until(key, deadline).await?, true);
+                    session = match self.current_until(key, deadline).await {
+                        Ok(latest) => latest,
+                        Err(TokenError::Unavailable { reason, retry_after }) => {
+                            return self.fall_back(session, Declined { reason, retry_after });
+                        }
+                        Err(over) => return Err(over),
+                    };
+                    is_latest = true;
+                    continue;
+                }
+                // Lost for all this process knows; whoever is presenting it again just now may know better.
+                Decision::LogInAgain(DeathReason::OutcomeLost) if flights < 2 => {
+                    flights += 1;
+                    session = self.await_last_try(key, session, deadline).await?;
                     continue;
                 }
                 Decision::LogInAgain(reason) => return Err(TokenError::LogInAgain(LogInReason::Ended(reason))),
@@ -240,6 +253,31 @@ impl Inner {
                     return self.fall_back(session, backend_failing());
                 }
             };
+        }
+    }
+
+    /// The session after a last try to refresh it that is under way here or on another node, if there is one.
+    async fn await_last_try(
+        &self,
+        key: &SessionKey,
+        session: Arc<Session>,
+        deadline: Instant,
+    ) -> Result<Arc<Session>, TokenError> {
+        if let Some(landing) = self.slots.flight_of(key) {
+            let _ = timeout_at(deadline, landed(landing)).await;
+            return self.current_until(key, deadline).await;
+        }
+        let begin = Begin {
+            seen: session.version,
+            attempt: AttemptId::random(),
+            lease: Duration::ZERO,
+            doubt: IfInDoubt::Report,
+        };
+        match self.store_call(self.store.begin(key, begin)).await {
+            Ok(Begun::Newer(newer)) => Ok(newer),
+            Ok(Begun::Busy { .. }) => Err(unavailable(Unavailability::Backend)),
+            Ok(_) => Err(TokenError::LogInAgain(LogInReason::Ended(DeathReason::OutcomeLost))),
+            Err(_) => Err(unavailable(Unavailability::Store)),
         }
     }
 
@@ -329,7 +367,7 @@ impl Inner {
     }
 
     fn expired() -> TokenError {
-        TokenError::LogInAgain(LogInReason::Ended(crate::session::DeathReason::Expired))
+        TokenError::LogInAgain(LogInReason::Ended(DeathReason::Expired))
     }
 
     /// Runs `task` to its end whatever its caller does.

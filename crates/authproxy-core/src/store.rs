@@ -2,13 +2,17 @@
 //!
 //! A store knows nothing of auth services. Its verbs are atomic per session and say what happened.
 
+mod envelope;
 mod memory;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-pub use self::memory::MemoryStore;
+pub use self::{
+    envelope::{Envelope, InvalidSecrets, OpenRecordError},
+    memory::MemoryStore,
+};
 use crate::{
     clock::Timestamp,
     error::StoreError,

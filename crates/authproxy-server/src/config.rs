@@ -1,12 +1,38 @@
 //! The configuration in force: plain values, checked, with every default in one place.
+//!
+//! [`load`](load::load) makes one of a file, the environment and flags, or says everything that is wrong with them.
+//! [`KEYS`](keys::KEYS) is the one table of what can be configured.
+
+mod checks;
+mod env;
+mod field;
+mod file;
+mod raw;
+mod route;
+mod suggest;
+#[cfg(test)]
+mod tests;
+
+pub mod duration;
+pub mod keys;
+pub mod load;
+pub mod mistake;
+pub mod origin;
 
 use std::{
+    fmt,
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
 use authproxy_core::backend::RotationContract;
 use zeroize::Zeroizing;
+
+pub use self::{
+    load::{Flag, Inputs, Loaded, Purpose, Setting, load},
+    mistake::{Mistake, Mistakes, Source},
+    route::{RouteAccess, RouteConfig},
+};
 
 /// Everything that can be configured. [`Config::default`] holds the documented defaults.
 #[derive(Clone, Debug)]
@@ -36,6 +62,10 @@ pub struct Config {
     pub backend: BackendConfig,
     /// What bounds every peer.
     pub limits: LimitsConfig,
+    /// How the program logs.
+    pub log: LogConfig,
+    /// APIs behind the session. Default: none.
+    pub route: Vec<RouteConfig>,
 }
 
 /// `admin.*`
@@ -75,8 +105,8 @@ pub struct SessionConfig {
     pub idle_timeout: Option<Duration>,
 }
 
-/// `store.*`
-#[derive(Clone, Debug)]
+/// `store.*`. `Debug` hides a password in the URL, and the secrets.
+#[derive(Clone)]
 pub struct StoreConfig {
     /// Default `memory:`.
     pub url: String,
@@ -130,6 +160,62 @@ pub struct LimitsConfig {
     pub drain_timeout: Duration,
 }
 
+/// `log.*`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Default `text`.
+    pub format: LogFormat,
+    /// The least important level that is written. Default `info`.
+    pub level: LogLevel,
+}
+
+/// `log.format`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `log.level`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // the names say it
+pub enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+impl From<LogLevel> for tracing::Level {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
+        }
+    }
+}
+
+impl fmt::Debug for StoreConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreConfig")
+            .field("url", &field::without_password(&self.url))
+            .field("capacity", &self.capacity)
+            .field("secrets", &self.secrets.len())
+            .field("near_ttl", &self.near_ttl)
+            .field("stale_max", &self.stale_max)
+            .field("durability", &self.durability)
+            .finish()
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         let seconds = Duration::from_secs;
@@ -164,6 +250,8 @@ impl Default for Config {
                 idle_timeout: seconds(75),
                 drain_timeout: seconds(30),
             },
+            log: LogConfig::default(),
+            route: Vec::new(),
         }
     }
 }

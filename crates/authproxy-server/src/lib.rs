@@ -1,3 +1,37 @@
-//! The session proxy as a library: [`config`], and a server to run on a listener.
+//! The session proxy as a library: [`run()`] makes everything from a [`Config`] and serves on a
+//! listener, [`Server`] serves with a manager and a backend of your own.
+//!
+//! The library sets no process globals: no signal handler, no logger, no environment. `main.rs` does.
+//!
+//! [`Config`]: config::Config
 
+pub mod cli;
 pub mod config;
+pub mod routes;
+
+mod body;
+mod cookie;
+mod csrf;
+mod dev;
+mod framing;
+mod handlers;
+mod handoff;
+mod openapi;
+mod origin;
+mod problem;
+mod response;
+mod run;
+mod server;
+mod service;
+mod socket;
+mod target;
+mod telemetry;
+mod validate;
+
+pub use self::{
+    dev::{DevError, dev},
+    openapi::to_json as openapi_json,
+    origin::OriginError,
+    run::{RunError, run},
+    server::{Report, ServeError, Server},
+};

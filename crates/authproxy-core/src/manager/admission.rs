@@ -18,7 +18,7 @@ use crate::{
     error::Unavailability,
     manager::{
         ManagerConfig,
-        breaker::{Breaker, Gate},
+        breaker::{Breaker, Gate, IsProbe},
     },
 };
 
@@ -50,6 +50,7 @@ pub(crate) struct Admission {
 pub(crate) struct Permit<'a> {
     admission: &'a Admission,
     _places: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
+    probe: IsProbe,
     settled: bool,
 }
 
@@ -71,13 +72,14 @@ impl Admission {
     pub(crate) async fn enter(&self, urgency: Urgency) -> Result<Permit<'_>, Declined> {
         self.look()?;
         let places = self.place(urgency).await?;
-        let pause = lock(&self.pace).take(self.clock.now());
-        if urgency == Urgency::Background && !pause.is_zero() {
-            return Err(overloaded());
-        }
+        let pause = lock(&self.pace).take(urgency, self.clock.now()).ok_or_else(overloaded)?;
         tokio::time::sleep(pause).await;
-        lock(&self.breaker).admit(self.clock.now()).map_err(backend_failing)?;
-        Ok(Permit { admission: self, _places: places, settled: false })
+        let admitted = lock(&self.breaker).admit(self.clock.now());
+        let probe = admitted.map_err(|left| {
+            lock(&self.pace).give_back();
+            backend_failing(left)
+        })?;
+        Ok(Permit { admission: self, _places: places, probe, settled: false })
     }
 
     /// Whether a call would be declined out of hand.
@@ -113,14 +115,15 @@ impl Permit<'_> {
     /// The auth service did not work. `asked` is its Retry-After.
     pub(crate) fn failed(mut self, asked: Option<Duration>) {
         self.settled = true;
-        lock(&self.admission.breaker).failed(self.admission.clock.now(), asked);
+        lock(&self.admission.breaker).failed(self.admission.clock.now(), self.probe, asked);
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if !self.settled {
-            lock(&self.admission.breaker).unused();
+            lock(&self.admission.breaker).unused(self.probe);
+            lock(&self.admission.pace).give_back();
         }
     }
 }
@@ -154,17 +157,25 @@ impl Pace {
         Self { between: Duration::from_secs(1) / per_second.max(1), next: Timestamp::from_millis(0), rest: 0 }
     }
 
-    /// Takes the next turn and says how long to wait for it.
-    fn take(&mut self, now: Timestamp) -> Duration {
+    /// Takes the next turn and says how long to wait for it. A background refresh takes none that is not now.
+    fn take(&mut self, urgency: Urgency, now: Timestamp) -> Option<Duration> {
         const BURST: Duration = Duration::from_secs(1);
         if self.next < now {
             (self.next, self.rest) = (now, 0);
         }
         let pause = self.next.since(now).saturating_sub(BURST);
+        if urgency == Urgency::Background && !pause.is_zero() {
+            return None;
+        }
         let step = self.between + Duration::from_nanos(self.rest);
         self.next = self.next.plus(step);
         self.rest = u64::from(step.subsec_nanos() % 1_000_000);
-        pause
+        Some(pause)
+    }
+
+    /// Returns a turn that was not used.
+    fn give_back(&mut self) {
+        self.next = self.next.minus(self.between);
     }
 }
 

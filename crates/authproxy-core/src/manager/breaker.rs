@@ -30,6 +30,13 @@ pub(crate) enum Gate {
     Shut(Duration),
 }
 
+/// Whether a call is the one that finds out whether the service is back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IsProbe {
+    Yes,
+    No,
+}
+
 impl Breaker {
     /// Looks without taking the probe.
     pub(crate) fn gate(&self, now: Timestamp) -> Gate {
@@ -41,13 +48,14 @@ impl Breaker {
         }
     }
 
-    /// Asks to make one call. Whoever is let through reports how it went, or that it was not made.
-    pub(crate) fn admit(&mut self, now: Timestamp) -> Result<(), Duration> {
+    /// Asks to make one call. Whoever is let through reports how it went, or that it was not made, and says whether it
+    /// was the probe.
+    pub(crate) fn admit(&mut self, now: Timestamp) -> Result<IsProbe, Duration> {
         match self.gate(now) {
-            Gate::Open => Ok(()),
+            Gate::Open => Ok(IsProbe::No),
             Gate::Probe => {
                 self.probing = true;
-                Ok(())
+                Ok(IsProbe::Yes)
             }
             Gate::Shut(left) => Err(left),
         }
@@ -58,22 +66,26 @@ impl Breaker {
     }
 
     /// The call was not made after all; another may probe.
-    pub(crate) fn unused(&mut self) {
-        self.probing = false;
+    pub(crate) fn unused(&mut self, probe: IsProbe) {
+        if probe == IsProbe::Yes {
+            self.probing = false;
+        }
     }
 
     /// The call failed. `asked` is the service's Retry-After: it holds for every session at once.
-    pub(crate) fn failed(&mut self, now: Timestamp, asked: Option<Duration>) {
+    ///
+    /// Calls that were in the air when the breaker opened say nothing about the probe.
+    pub(crate) fn failed(&mut self, now: Timestamp, probe: IsProbe, asked: Option<Duration>) {
         self.failures = self.failures.saturating_add(1);
         let asked = asked.map(|asked| asked.min(LONGEST_OBEYED)).filter(|asked| !asked.is_zero());
-        let tripped = self.probing || (self.failures >= THRESHOLD && self.shut_until.is_none());
-        self.probing = false;
+        let tripped = probe == IsProbe::Yes || (self.failures >= THRESHOLD && self.shut_until.is_none());
+        self.unused(probe);
         let pause = match (asked, tripped) {
             (Some(asked), _) => asked,
             (None, true) => FIRST_PAUSE.saturating_mul(1 << self.pauses.min(8)).min(LONGEST_PAUSE),
             (None, false) => return,
         };
-        self.pauses = self.pauses.saturating_add(1);
+        self.pauses = self.pauses.saturating_add(u32::from(tripped));
         let until = now.plus(pause);
         self.shut_until = Some(self.shut_until.map_or(until, |before| before.max(until)));
     }

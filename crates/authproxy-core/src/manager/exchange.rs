@@ -111,7 +111,16 @@ impl Inner {
             idempotency_key: &format!("{:032x}", crate::store::AttemptId::random().0),
             timeout: self.config.backend_timeout,
         };
-        match super::refresh::call_backend(self, request).await {
+        let permit = self.admission.enter(Urgency::Awaited).await.map_err(unavailable)?;
+        let answer = super::refresh::call_backend(self, request).await;
+        match &answer {
+            Ok(_) | Err(RefreshError::Rejected(_)) => permit.succeeded(),
+            Err(RefreshError::NotProcessed { retry_after, .. } | RefreshError::Ambiguous { retry_after, .. }) => {
+                permit.failed(*retry_after);
+            }
+            Err(RefreshError::ClientRejected(_)) => permit.failed(None),
+        }
+        match answer {
             Ok(tokens) => Ok(ExchangedTokens { tokens }),
             Err(RefreshError::Rejected(reply) | RefreshError::ClientRejected(reply)) => {
                 Err(ExchangeError::Refused(reply))

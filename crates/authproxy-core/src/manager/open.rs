@@ -14,7 +14,6 @@ use crate::{
 };
 
 /// A session that a login opened.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct OpenedSession {
     /// The cookie's value.
@@ -48,12 +47,11 @@ impl TokenManager {
         let (send, opened) = oneshot::channel();
         let inner = self.inner.clone();
         self.inner.own(async move {
-            let result = inner.log_in(credentials, hand_out).await;
-            if let Err(Ok(unclaimed)) = send.send(result) {
-                let _ = inner.remove(&unclaimed.id.key()).await;
-            }
+            let opened = inner.log_in(credentials, hand_out).await;
+            let _ = send.send(opened.map(|opened| Unclaimed { opened: Some(opened), manager: inner }));
         });
-        opened.await.unwrap_or(Err(OpenError::Unavailable(Unavailability::Internal)))
+        let opened = opened.await.unwrap_or(Err(OpenError::Unavailable(Unavailability::Internal)));
+        opened.map(Unclaimed::claim)
     }
 
     /// Ends a session: when this returns, no request with its cookie succeeds. Its tokens are revoked in the
@@ -74,6 +72,35 @@ impl TokenManager {
         });
         let closed = closed.await.unwrap_or_else(|_| Err(StoreError::new("the store panicked")));
         Ok(closed?)
+    }
+}
+
+/// A session on its way to the one who logged in. Lost on the way, it is closed again.
+struct Unclaimed {
+    opened: Option<OpenedSession>,
+    manager: Arc<Inner>,
+}
+
+impl Unclaimed {
+    fn claim(mut self) -> OpenedSession {
+        self.opened.take().expect("claimed once")
+    }
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        if let Some(unclaimed) = self.opened.take() {
+            let manager = self.manager.clone();
+            self.manager.own(async move {
+                let _ = manager.remove(&unclaimed.id.key()).await;
+            });
+        }
+    }
+}
+
+impl std::fmt::Debug for OpenedSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenedSession").field("session", &self.session).finish_non_exhaustive()
     }
 }
 
@@ -119,10 +146,16 @@ impl Inner {
         let removed = self.store_call(self.store.remove(key)).await?;
         let unsaved = self.slots.close(key);
         let was_there = removed.is_some();
-        if let Some(unsaved) = unsaved {
-            self.revoke_later(unsaved.session.access_token.clone(), unsaved.refresh_token);
-        } else if let Some(removed) = removed {
-            self.revoke_later(removed.session.access_token.clone(), removed.refresh_token);
+        let stored = removed.map(|removed| (removed.session, removed.refresh_token));
+        match (unsaved, stored) {
+            (Some(unsaved), stored) => {
+                let kept = stored.and_then(|(_, refresh_token)| refresh_token);
+                self.revoke_later(unsaved.session.access_token.clone(), unsaved.refresh_token.or(kept));
+            }
+            (None, Some((session, refresh_token))) => {
+                self.revoke_later(session.access_token.clone(), refresh_token);
+            }
+            (None, None) => {}
         }
         Ok(was_there)
     }

@@ -91,13 +91,13 @@ pub(crate) fn usable(session: &Session, now: Timestamp, needed: Duration) -> boo
 /// Whether the contract allows to present a token again whose first intent was stored at `first_intent`.
 ///
 /// The service's grace began when it rotated, which was not before that intent, so counting from the intent is safe.
-/// A tenth of the grace, at most a second, is kept for the way there.
+/// A quarter of the grace, at most three seconds, is kept for the way there.
 pub(crate) fn may_present_again(contract: RotationContract, first_intent: Timestamp, now: Timestamp) -> bool {
     match contract {
         RotationContract::Strict => false,
         RotationContract::Reusable | RotationContract::Idempotent => true,
         RotationContract::Grace(grace) => {
-            let margin = (grace / 10).min(Duration::from_secs(1));
+            let margin = (grace / 4).min(Duration::from_secs(3));
             now.since(first_intent) + margin < grace
         }
     }
@@ -139,7 +139,7 @@ pub(crate) fn ends_at(
     let by_refresh_token = match (&tokens.refresh_expires_at, &tokens.refresh_token, previous) {
         (Some(expires_at), _, _) => *expires_at,
         (None, None, Some(previous)) => previous,
-        (None, Some(_), _) => now.plus(config.refresh_ttl),
+        (None, Some(_), _) => now.plus(config.refresh_ttl).max(tokens.access_expires_at.unwrap_or(now)),
         (None, None, None) => tokens.access_expires_at.unwrap_or_else(|| now.plus(config.access_ttl)),
     };
     by_refresh_token.min(opened_at.plus(config.max_lifetime))
@@ -159,10 +159,14 @@ pub(crate) fn back_off(key: &SessionKey, failures: u32, left: Duration, asked: O
     part.max(asked.unwrap_or_default().min(Duration::from_mins(5)))
 }
 
-/// How long a session is left alone after a refresh whose token arrived beyond its own soft limit.
+/// How long a session is left alone after a refresh whose token arrived dying, or due for the next refresh at once.
+///
+/// Tokens that live half a second or longer pace themselves by their zones.
 pub(crate) fn pause_after_success(session: &Session, now: Timestamp) -> Option<Duration> {
     let left = session.zones.expires_at.since(now);
-    (now >= session.zones.refresh_at).then(|| (left / 4).max(Duration::from_secs(1)))
+    let dying = left < Duration::from_millis(500);
+    let due = session.zones.refresh_at.since(now) < Duration::from_millis(250);
+    (dying || due).then(|| (left / 4).max(Duration::from_secs(1)))
 }
 
 #[cfg(test)]

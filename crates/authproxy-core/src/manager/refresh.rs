@@ -50,6 +50,8 @@ struct Granted {
     lease: Lease,
     refresh_token: RefreshToken,
     first_intent: Timestamp,
+    /// When the permission was asked for: its time counts from here.
+    asked_at: Instant,
 }
 
 /// How a presentation that brought no token set ended.
@@ -64,8 +66,7 @@ enum Unrefreshed {
 
 impl Flight {
     pub(super) fn new(manager: Arc<Inner>, key: SessionKey, seen: Arc<Session>, urgency: Urgency) -> Self {
-        let attempt = manager.slots.take_unanswered(&key).unwrap_or_else(AttemptId::random);
-        Self { manager, key, seen, urgency, attempt, salvaged: false }
+        Self { manager, key, seen, urgency, attempt: AttemptId::random(), salvaged: false }
     }
 
     /// Flies and lands: whatever happens, the slot is free afterwards and there is an outcome.
@@ -87,17 +88,13 @@ impl Flight {
                 Aftermath::Failure { pause, reason: declined.reason }
             }
         };
-        self.report(&outcome);
         self.manager.slots.land(&self.key, now, aftermath);
+        self.report(&outcome);
         outcome
     }
 
     async fn fly(&self) -> Outcome {
-        let permit = match self.manager.admission.enter(self.urgency).await {
-            Ok(permit) => permit,
-            Err(declined) => return Outcome::Failed(declined),
-        };
-        let granted = match self.ask_for_lease().await {
+        let (granted, permit) = match self.ask_for_lease().await {
             Ok(granted) => granted,
             Err(outcome) => return outcome,
         };
@@ -110,28 +107,28 @@ impl Flight {
         }
     }
 
-    /// Stores the intent to present. Returns only with a lease long enough for the presentation, or an outcome.
-    async fn ask_for_lease(&self) -> Result<Granted, Outcome> {
+    /// Is admitted and stores the intent to present. While another holds the lease, others may use the place.
+    async fn ask_for_lease(&self) -> Result<(Granted, Permit<'_>), Outcome> {
         let give_up_at = Instant::now() + self.manager.config.lease();
         let mut ask_again = ASK_AGAIN.0;
         let mut doubt = IfInDoubt::Report;
         loop {
+            let permit = self.manager.admission.enter(self.urgency).await.map_err(Outcome::Failed)?;
             if self.manager.is_closing() {
                 return Err(failed(Unavailability::ShuttingDown));
             }
-            let sent_at = Instant::now();
+            let asked_at = Instant::now();
             match self.begin(doubt).await {
                 Err(_) => {
-                    self.manager.slots.keep_unanswered(&self.key, self.attempt);
+                    self.manager.give_back_later(self.lease());
                     return Err(failed(Unavailability::Store));
                 }
                 Ok(Begun::Granted { lease, refresh_token, first_intent }) => {
-                    let presentation = self.manager.config.backend_timeout * 3 / 2;
-                    if sent_at.elapsed() + presentation < self.manager.config.lease() {
-                        return Ok(Granted { lease, refresh_token, first_intent });
-                    } // an old permission is none: asking again under the same name renews it
+                    let granted = Granted { lease, refresh_token, first_intent, asked_at };
+                    return self.check(granted, doubt).await.map(|granted| (granted, permit));
                 }
                 Ok(Begun::Busy { lease_left }) => {
+                    drop(permit);
                     if Instant::now() >= give_up_at {
                         return Err(failed(Unavailability::Backend));
                     }
@@ -139,10 +136,7 @@ impl Flight {
                     ask_again = (ask_again * 2).min(ASK_AGAIN.1);
                 }
                 Ok(Begun::InDoubt { since }) => {
-                    let contract = self.manager.backend.rotation();
-                    if doubt == IfInDoubt::Grant
-                        || !policy::may_present_again(contract, since, self.manager.clock.now())
-                    {
+                    if doubt == IfInDoubt::Grant || !self.may_present_again(since) {
                         return Err(Outcome::InDoubt);
                     }
                     doubt = IfInDoubt::Grant;
@@ -154,6 +148,34 @@ impl Flight {
         }
     }
 
+    /// Whether a permission, by the time that it arrived, is still one.
+    async fn check(&self, granted: Granted, doubt: IfInDoubt) -> Result<Granted, Outcome> {
+        if granted.lease.base != self.seen.version || !self.is_time_to_present(&granted) {
+            // A store that fell behind what this process knows, or an answer so late that the lease is nearly over.
+            return Err(self.give_back(&granted.lease, declined(Unavailability::Store, None)).await);
+        }
+        if doubt == IfInDoubt::Grant && !self.may_present_again(granted.first_intent) {
+            self.abort(&granted.lease, Abort::Untouched).await.ok();
+            return Err(Outcome::InDoubt);
+        }
+        Ok(granted)
+    }
+
+    /// Whether a presentation that begins now ends within the lease.
+    fn is_time_to_present(&self, granted: &Granted) -> bool {
+        let margin = self.manager.config.store_timeout;
+        granted.asked_at.elapsed() + self.manager.config.backend_timeout + margin < self.manager.config.lease()
+    }
+
+    fn may_present_again(&self, first_intent: Timestamp) -> bool {
+        policy::may_present_again(self.manager.backend.rotation(), first_intent, self.manager.clock.now())
+    }
+
+    /// The lease that this flight holds if it holds one.
+    fn lease(&self) -> Lease {
+        Lease { key: self.key, attempt: self.attempt, base: self.seen.version }
+    }
+
     async fn begin(&self, doubt: IfInDoubt) -> Result<Begun, StoreError> {
         let config = &self.manager.config;
         let begin = Begin { seen: self.seen.version, attempt: self.attempt, lease: config.lease(), doubt };
@@ -163,30 +185,35 @@ impl Flight {
     /// Sends the refresh token, and again only where the contract says that this is safe.
     async fn present(&self, granted: &Granted, permit: Permit<'_>) -> Result<TokenSet, Unrefreshed> {
         let key = self.idempotency_key(&granted.lease);
-        let contract = self.manager.backend.rotation();
-        for presentation in 1.. {
+        let mut presentations = 0;
+        let unrefreshed = loop {
+            presentations += 1;
             let unrefreshed = match self.present_once(&granted.refresh_token, &key).await {
                 Ok(tokens) => {
                     permit.succeeded();
                     return Ok(tokens);
                 }
+                // What became of an earlier presentation is no clearer because a later one never arrived.
+                Err(Unrefreshed::Untouched(declined, asked)) if presentations > 1 => {
+                    ambiguous(asked, None, declined.reason)
+                }
                 Err(unrefreshed) => unrefreshed,
             };
-            match &unrefreshed {
-                Unrefreshed::Rejected(_) => permit.succeeded(), // it works, and it said no
-                Unrefreshed::Ambiguous { salvaged: None, .. }
-                    if presentation < PRESENTATIONS_PER_FLIGHT
-                        && policy::may_present_again(contract, granted.first_intent, self.manager.clock.now())
-                        && !self.manager.is_closing() =>
-                {
-                    sleep(BEFORE_PRESENTING_AGAIN).await;
-                    continue;
-                }
-                Unrefreshed::Untouched(_, asked) | Unrefreshed::Ambiguous { asked, .. } => permit.failed(*asked),
+            let again = matches!(unrefreshed, Unrefreshed::Ambiguous { salvaged: None, .. })
+                && presentations < PRESENTATIONS_PER_FLIGHT
+                && self.may_present_again(granted.first_intent)
+                && self.is_time_to_present(granted)
+                && !self.manager.is_closing();
+            if !again {
+                break unrefreshed;
             }
-            return Err(unrefreshed);
+            sleep(BEFORE_PRESENTING_AGAIN).await;
+        };
+        match &unrefreshed {
+            Unrefreshed::Rejected(_) => permit.succeeded(), // it works, and it said no
+            Unrefreshed::Untouched(_, asked) | Unrefreshed::Ambiguous { asked, .. } => permit.failed(*asked),
         }
-        unreachable!("the loop returns")
+        Err(unrefreshed)
     }
 
     async fn present_once(&self, refresh_token: &RefreshToken, key: &str) -> Result<TokenSet, Unrefreshed> {
@@ -226,7 +253,7 @@ impl Flight {
     async fn salvage(&self, lease: &Lease, rotated: RefreshToken) -> Outcome {
         let seen = &self.seen;
         let now = self.manager.clock.now();
-        let due = crate::session::Zones { refresh_at: now, ..seen.zones };
+        let due = crate::session::Zones { refresh_at: now.min(seen.zones.wait_at), ..seen.zones };
         let session = Arc::new(seen.succeeded_by(seen.access_token.clone(), due, seen.issued_at, seen.ends_at));
         match self.commit_session(lease, session, Some(rotated)).await {
             Outcome::Ready(session) if !self.salvaged => {
@@ -246,6 +273,7 @@ impl Flight {
         session: Arc<Session>,
         refresh_token: Option<RefreshToken>,
     ) -> Outcome {
+        let _debt = self.manager.left_over.unsaved();
         let commit = Commit { session: session.clone(), refresh_token: refresh_token.clone() };
         match self.with_store(|| self.manager.store.commit(lease, commit.clone())).await {
             Ok(Committed::Stored) => Outcome::Ready(session),
@@ -268,21 +296,28 @@ impl Flight {
     /// The token is untouched: give the lease back, so that anyone may try again.
     async fn give_back(&self, lease: &Lease, declined: Declined) -> Outcome {
         match self.abort(lease, Abort::Untouched).await {
-            Some(newer) => Outcome::Ready(newer),
-            None => Outcome::Failed(declined),
+            Ok(Aborted::Newer(newer)) => Outcome::Ready(newer),
+            Ok(Aborted::Done | Aborted::Fenced) => Outcome::Failed(declined),
+            Err(_) => {
+                self.manager.give_back_later(*lease);
+                Outcome::Failed(declined)
+            }
         }
     }
 
     /// A definite verdict ends the session, unless the store has moved on meanwhile.
     async fn bury(&self, lease: &Lease, reply: crate::backend::Reply) -> Outcome {
-        if let Ok(Some(current)) = self.with_store(|| self.manager.store.load(&self.key)).await
-            && current.version > lease.base
-        {
-            return Outcome::Ready(current);
+        match self.with_store(|| self.manager.store.load(&self.key)).await {
+            Ok(Some(current)) if current.version > lease.base => return Outcome::Ready(current),
+            Ok(None) => return Outcome::Missing,
+            Ok(Some(_)) | Err(_) => {}
         }
         match self.abort(lease, Abort::Dead(DeathReason::Rejected)).await {
-            Some(newer) => Outcome::Ready(newer),
-            None => Outcome::Dead(DeathReason::Rejected, Some(reply)),
+            Ok(Aborted::Done) => Outcome::Dead(DeathReason::Rejected, Some(reply)),
+            Ok(Aborted::Newer(newer)) => Outcome::Ready(newer),
+            // The lease was over before the verdict came; another may be presenting with better luck.
+            Ok(Aborted::Fenced) => failed(Unavailability::Backend),
+            Err(_) => failed(Unavailability::Store),
         }
     }
 
@@ -291,27 +326,19 @@ impl Flight {
         if reason == Unavailability::ShuttingDown {
             self.manager.cut_off_in_doubt();
         }
-        if let Some(newer) = self.abort(&granted.lease, Abort::InDoubt).await {
+        // A store that does not hear it lets the lease run out, which says the same.
+        if let Ok(Aborted::Newer(newer)) = self.abort(&granted.lease, Abort::InDoubt).await {
             return Outcome::Ready(newer);
         }
-        let contract = self.manager.backend.rotation();
-        if policy::may_present_again(contract, granted.first_intent, self.manager.clock.now()) {
+        if self.may_present_again(granted.first_intent) {
             Outcome::Failed(declined(reason, asked))
         } else {
             Outcome::InDoubt
         }
     }
 
-    /// Ends the attempt in the store. A store that does not answer lets the lease run out, which says "in doubt".
-    async fn abort(&self, lease: &Lease, abort: Abort) -> Option<Arc<Session>> {
-        match self.with_store(|| self.manager.store.abort(lease, abort)).await {
-            Ok(Aborted::Newer(session)) => Some(session),
-            Err(_) if abort == Abort::Untouched => {
-                self.manager.slots.keep_unanswered(&self.key, lease.attempt);
-                None
-            }
-            Ok(Aborted::Done | Aborted::Fenced) | Err(_) => None,
-        }
+    async fn abort(&self, lease: &Lease, abort: Abort) -> Result<Aborted, StoreError> {
+        self.with_store(|| self.manager.store.abort(lease, abort)).await
     }
 
     /// Calls the store, again after a short pause when it fails: every verb is idempotent under the attempt's name.
@@ -363,7 +390,10 @@ pub(super) async fn call_backend(manager: &Inner, request: RefreshRequest<'_>) -
         |cause: &'static str| RefreshError::Ambiguous { retry_after: None, salvaged: None, cause: Cause::new(cause) };
     match timeout(request.timeout, call).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(_panic)) => Err(unknown("the backend panicked")),
+        Ok(Err(_panic)) => {
+            tracing::error!("the backend panicked in a refresh; its outcome counts as unknown");
+            Err(unknown("the backend panicked"))
+        }
         Err(_elapsed) => Err(unknown("no answer within the backend timeout")),
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 use super::{Inner, slots::Unsaved};
 use crate::{
     backend::RevokeRequest,
-    store::{Commit, Committed, Lease},
+    store::{Abort, Commit, Committed, Lease},
     token::{AccessToken, RefreshToken},
 };
 
@@ -28,12 +28,17 @@ impl Inner {
     }
 
     async fn save(self: Arc<Self>, lease: Lease, unsaved: Unsaved) {
+        let debt = self.left_over.unsaved();
         let commit = Commit { session: unsaved.session.clone(), refresh_token: unsaved.refresh_token.clone() };
         let mut pause = WRITE_AGAIN.0;
         loop {
             tokio::select! {
-                () = self.cut_off.cancelled() => return self.left_over.unsaved(),
+                () = self.cut_off.cancelled() => return debt.keep(),
                 () = sleep(pause) => {}
+            }
+            if self.clock.now() >= unsaved.session.ends_at {
+                tracing::error!(session = ?lease.key, "the store never took a token set; its session has ended");
+                return self.slots.forget_unsaved(&lease.key);
             }
             pause = (pause * 2).min(WRITE_AGAIN.1);
             match self.store_call(self.store.commit(&lease, commit.clone())).await {
@@ -47,6 +52,21 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// Gives back a lease that may be held, for a token that was not presented: tells the store until it has heard.
+    /// Otherwise the lease would run out and say "in doubt" of a token that nobody has sent.
+    pub(super) fn give_back_later(self: &Arc<Self>, lease: Lease) {
+        let manager = self.clone();
+        self.own(async move {
+            let mut pause = WRITE_AGAIN.0;
+            while manager.store_call(manager.store.abort(&lease, Abort::Untouched)).await.is_err() {
+                if manager.unless_cut_off(sleep(pause)).await.is_none() {
+                    return;
+                }
+                pause = (pause * 2).min(WRITE_AGAIN.1);
+            }
+        });
     }
 
     /// Asks the service to revoke tokens that nobody is to use any more. Best effort, in a task of its own.

@@ -1,7 +1,10 @@
 //! The end of a manager: no new work, what runs may finish, what is left is reported.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,25 +27,44 @@ pub struct ShutdownReport {
 #[derive(Default)]
 pub(super) struct LeftOver {
     in_doubt: AtomicUsize,
-    unsaved: AtomicUsize,
+    unsaved: Arc<AtomicUsize>,
     unrevoked: AtomicUsize,
 }
 
+/// A token set that the store does not have yet: counted from here until this is dropped.
+pub(super) struct Debt(Option<Arc<AtomicUsize>>);
+
+impl Debt {
+    /// It will not be paid: the token set counts as left behind.
+    pub(super) fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Debt {
+    fn drop(&mut self) {
+        if let Some(count) = &self.0 {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
 impl LeftOver {
-    pub(super) fn unsaved(&self) {
+    pub(super) fn unsaved(&self) -> Debt {
         self.unsaved.fetch_add(1, Ordering::Relaxed);
+        Debt(Some(self.unsaved.clone()))
     }
 
     pub(super) fn unrevoked(&self) {
         self.unrevoked.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What was left behind since the last report.
+    /// What is left behind, and was not reported before or is still owed.
     fn report(&self) -> ShutdownReport {
         let take = |count: &AtomicUsize| count.swap(0, Ordering::Relaxed);
         ShutdownReport {
             in_doubt: take(&self.in_doubt),
-            unsaved: take(&self.unsaved),
+            unsaved: self.unsaved.load(Ordering::Relaxed),
             unrevoked: take(&self.unrevoked),
         }
     }
@@ -55,7 +77,7 @@ impl TokenManager {
     /// Stops refreshing, lets what is under way finish for at most `within`, and reports what was left behind.
     ///
     /// Fresh tokens are still handed out, so that requests in progress can finish; whoever needs a refresh is told
-    /// that the manager is shutting down. A second shutdown has nothing to do and reports nothing.
+    /// that the manager is shutting down. A second shutdown has nothing to do.
     ///
     /// # Cancel safety
     ///

@@ -18,7 +18,6 @@ use crate::{
     error::Unavailability,
     manager::admission::Declined,
     session::{DeathReason, Session, SessionKey, Version},
-    store::AttemptId,
     token::RefreshToken,
 };
 
@@ -53,7 +52,6 @@ struct Slot {
     refused: Option<Version>,
     forced_at: Option<Timestamp>,
     unsaved: Option<Unsaved>,
-    unanswered: Option<AttemptId>,
     closed: bool,
 }
 
@@ -94,6 +92,8 @@ pub(crate) struct Slots {
 
 impl Slots {
     /// Joins the session's flight, or starts one unless it is to be left alone.
+    ///
+    /// `start` runs under the lock of all slots, so it may spawn but not look.
     pub(crate) fn join(&self, key: &SessionKey, now: Timestamp, start: impl FnOnce() -> Landing) -> Joined {
         let mut slots = self.lock();
         let slot = slots.entry(*key).or_default();
@@ -193,14 +193,9 @@ impl Slots {
         }
     }
 
-    /// The attempt whose `begin` was never answered: only under its name can the lease it may hold be used.
-    pub(crate) fn take_unanswered(&self, key: &SessionKey) -> Option<AttemptId> {
-        self.lock().get_mut(key).and_then(|slot| slot.unanswered.take())
-    }
-
-    /// Remembers an attempt whose `begin` was not answered.
-    pub(crate) fn keep_unanswered(&self, key: &SessionKey, attempt: AttemptId) {
-        self.lock().entry(*key).or_default().unanswered = Some(attempt);
+    /// The flight in the air, for one who will not start another.
+    pub(crate) fn flight_of(&self, key: &SessionKey) -> Option<Landing> {
+        self.lock().get(key)?.flight.clone()
     }
 
     /// The session was removed: nothing of it may be handed out any more. Returns what the store never had.
@@ -222,11 +217,6 @@ impl Slots {
     /// Drops slots that say nothing any more.
     pub(crate) fn sweep(&self, now: Timestamp) {
         self.lock().retain(|_, slot| !slot.is_spent(now));
-    }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.lock().len()
     }
 
     /// Changes a slot and keeps the count of overrides true.
@@ -257,7 +247,7 @@ impl Slot {
             now < pause.until.plus(remembered)
         });
         let forced = self.forced_at.is_some_and(|forced_at| now.since(forced_at) < FORCED_AT_MOST_EVERY);
-        let holds = self.flight.is_some() || self.has_override() || self.unanswered.is_some();
+        let holds = self.flight.is_some() || self.has_override();
         self.closed && self.flight.is_none() || !(holds || paused || forced)
     }
 }

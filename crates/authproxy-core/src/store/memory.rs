@@ -2,7 +2,7 @@
 //!
 //! moka owns the records and forgets them in time; a lock-free map beside it publishes the current version of each,
 //! because a lookup in moka costs several times what a request may spend (`cargo bench --bench hot_path`).
-//! Every change of a record, in either map, happens under that record's lock, so the two cannot disagree.
+//! Every change of a living record, in either map, happens under that record's lock, so the two cannot disagree.
 
 mod lineage;
 mod record;
@@ -37,6 +37,9 @@ use crate::{
 
 /// How long a session is kept after its end, so that its browser is told "expired" and not "unknown".
 const LINGER: Duration = Duration::from_mins(5);
+
+/// How many handed-out tokens of a session are remembered as long as it lives; older ones until they would have expired.
+const REMEMBERED_PER_SESSION: usize = 64;
 
 type Published = papaya::HashMap<SessionKey, Arc<Session>, KeyHasher>;
 
@@ -76,7 +79,7 @@ impl MemoryStore {
                 }
             })
             .build_with_hasher(KeyHasher);
-        Self { records, published, len, lineage: Lineage::new(capacity), capacity, clock }
+        Self { records, published, len, lineage: Lineage::new(clock.clone()), capacity, clock }
     }
 
     /// How many sessions are kept, counting those that ended a short while ago.
@@ -98,6 +101,16 @@ impl MemoryStore {
         self.published.pin().insert(*key, session.clone());
     }
 
+    /// Remembers that a session's refresh token was given away, until the session is forgotten.
+    fn hand_out(&self, record: &mut Record, token: &RefreshToken, key: SessionKey) {
+        let session = &record.session;
+        let fingerprint = self.lineage.hand_out(token, key, session.version, session.ends_at.plus(LINGER));
+        if record.handed_out.len() == REMEMBERED_PER_SESSION {
+            record.handed_out.remove(0);
+        }
+        record.handed_out.push(fingerprint);
+    }
+
     /// Runs `change` on a living record under its lock and publishes what it made of the session.
     fn change<T>(&self, key: &SessionKey, change: impl FnOnce(&mut Record, Timestamp) -> T) -> Option<T> {
         let entry = self.records.get(key)?;
@@ -109,7 +122,11 @@ impl MemoryStore {
         let result = change(&mut record, self.clock.now());
         if !Arc::ptr_eq(&before, &record.session) {
             self.publish(key, &record.session);
-            entry.forget_at.store(record.session.ends_at.plus(LINGER).as_millis(), Ordering::Relaxed);
+            let forget_at = record.session.ends_at.plus(LINGER);
+            entry.forget_at.store(forget_at.as_millis(), Ordering::Relaxed);
+            for fingerprint in &record.handed_out {
+                self.lineage.keep_until(fingerprint, forget_at);
+            }
             self.records.insert(*key, entry.clone()); // moves the expiry; still under the record's lock
         }
         Some(result)
@@ -123,14 +140,14 @@ impl SessionStore for MemoryStore {
         let session = Arc::new(new.session);
         let handed_out = new.refresh_token.clone().filter(|_| new.handed_out);
         let entry = Arc::new(Entry::new(session.clone(), new.refresh_token, LINGER));
-        let _record = entry.lock(); // nobody sees the session between its two maps
+        let mut record = entry.lock(); // nobody sees the session between its two maps
         let kept = self.records.entry(*key).or_insert_with(|| entry.clone());
         if !Arc::ptr_eq(kept.value(), &entry) {
             self.len.fetch_sub(1, Ordering::Relaxed);
             return Err(CreateError::Exists);
         }
         if let Some(token) = handed_out {
-            self.lineage.hand_out(&token, *key, session.version);
+            self.hand_out(&mut record, &token, *key);
         }
         self.publish(key, &session);
         Ok(())
@@ -177,9 +194,10 @@ impl SessionStore for MemoryStore {
         let exchanged = self.change(&found.key, |record, now| {
             let alive = now < record.session.ends_at && record.dead.is_none();
             let Some(current) = record.refresh_token.clone().filter(|_| alive) else { return Exchanged::Missing };
-            if !self.lineage.exchange(presented, &current, record.session.version) {
+            if !self.lineage.take(presented) {
                 return Exchanged::Already;
             }
+            self.hand_out(record, &current, found.key); // the presented one again, where the service does not rotate
             Exchanged::Current { session: record.session.clone(), refresh_token: current }
         });
         Ok(exchanged.unwrap_or(Exchanged::Missing))

@@ -100,9 +100,8 @@ fn nothing_is_lost(protocol: &Protocol, state: &State) -> bool {
     let record = &state.record;
     let in_doubt = record.attempt.is_some() || record.doubt_since.is_some();
     let beyond_saving = in_doubt && (protocol.contract == Contract::Strict || grace_is_over(protocol, state));
-    let accepted = record.refresh.is_some_and(|refresh| {
-        state.service.accepts(Request { refresh, key: record.version })
-    });
+    let accepted =
+        record.refresh.is_some_and(|refresh| state.service.accepts(Request { refresh, key: record.version }));
     !state.ledger.forgotten && (accepted || beyond_saving)
 }
 
@@ -179,10 +178,13 @@ pub(crate) fn sometimes(contract: Contract) -> Vec<Property<Protocol>> {
         }),
     ];
     if contract == Contract::Strict {
-        properties.push(Property::sometimes("a lost outcome asks for a login", |protocol: &Protocol, state: &State| {
-            protocol.told(state, 0, Zone::Expired, true)
-                == Told::Decided(Decision::LogInAgain(Reason::OutcomeLost), state.record.access)
-        }));
+        properties.push(Property::sometimes(
+            "a lost outcome asks for a login",
+            |protocol: &Protocol, state: &State| {
+                protocol.told(state, 0, Zone::Expired, true)
+                    == Told::Decided(Decision::LogInAgain(Reason::OutcomeLost), state.record.access)
+            },
+        ));
     } else {
         properties.push(Property::sometimes("a token is presented again", |_, state: &State| {
             state.ledger.presented.contains(&2)

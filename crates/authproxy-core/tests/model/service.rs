@@ -46,9 +46,14 @@ enum Token {
     Unissued,
     Good,
     /// Spent, and accepted again until the grace period ends. The successor is kept where the next one replaces it.
-    InGrace { successor: Option<Issue> },
+    InGrace {
+        successor: Option<Issue>,
+    },
     /// Spent, and answered again under the same key.
-    Answered { successor: Issue, key: Version },
+    Answered {
+        successor: Issue,
+        key: Version,
+    },
     /// Not accepted any more.
     Spent,
 }

@@ -111,8 +111,8 @@ fn the_contract_alone_decides_about_a_second_presentation() {
         (RotationContract::Reusable, 100_000, true),
         (RotationContract::Idempotent, 100_000, true),
         (RotationContract::Grace(secs(10)), 0, true),
-        (RotationContract::Grace(secs(10)), 8, true),
-        (RotationContract::Grace(secs(10)), 9, false), // a second is kept for the way there
+        (RotationContract::Grace(secs(10)), 7, true),
+        (RotationContract::Grace(secs(10)), 8, false), // a quarter is kept for the way there
         (RotationContract::Grace(secs(10)), 11, false),
         (RotationContract::Grace(Duration::ZERO), 0, false),
     ];

@@ -1,8 +1,11 @@
 //! Which session a handed-out refresh token belongs to, without keeping the token.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -10,60 +13,96 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::{
+    clock::{Clock, Timestamp},
     session::{SessionKey, Version},
     store::HandedOut,
     token::RefreshToken,
 };
 
-/// Longer than any refresh token that this proxy still has to recognise as its own.
-const KEPT_FOR: Duration = Duration::from_hours(24);
-
 /// HMAC-SHA256 of a refresh token under a key that only this process has, cut to 128 bits.
-type Fingerprint = [u8; 16];
+pub(super) type Fingerprint = [u8; 16];
+
+struct Known {
+    handed_out: Mutex<HandedOut>,
+    forget_at: AtomicU64,
+}
 
 pub(super) struct Lineage {
     secret: Zeroizing<[u8; 32]>,
-    handed_out: moka::sync::Cache<Fingerprint, Arc<Mutex<HandedOut>>>,
+    known: moka::sync::Cache<Fingerprint, Arc<Known>>,
+}
+
+/// Tells moka how long to keep a fingerprint: as long as its session.
+struct AsLongAsTheSession(Arc<dyn Clock>);
+
+impl AsLongAsTheSession {
+    fn left(&self, known: &Known) -> Duration {
+        Timestamp::from_millis(known.forget_at.load(Ordering::Relaxed)).since(self.0.now())
+    }
+}
+
+impl moka::Expiry<Fingerprint, Arc<Known>> for AsLongAsTheSession {
+    fn expire_after_create(&self, _: &Fingerprint, known: &Arc<Known>, _: Instant) -> Option<Duration> {
+        Some(self.left(known))
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &Fingerprint,
+        known: &Arc<Known>,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(self.left(known))
+    }
 }
 
 impl Lineage {
-    /// Remembers at most `capacity` tokens. A forgotten one is passed to the auth service like a stranger's.
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         let mut secret = Zeroizing::new([0; 32]);
         getrandom::fill(secret.as_mut_slice()).expect("the operating system gives randomness");
-        let capacity = u64::try_from(capacity).unwrap_or(u64::MAX);
-        let handed_out = moka::sync::Cache::builder().max_capacity(capacity).time_to_live(KEPT_FOR).build();
-        Self { secret, handed_out }
+        let known = moka::sync::Cache::builder().expire_after(AsLongAsTheSession(clock)).build();
+        Self { secret, known }
     }
 
-    pub(super) fn hand_out(&self, token: &RefreshToken, key: SessionKey, version: Version) {
-        let handed_out = HandedOut { key, version, exchanged: false };
-        self.handed_out.insert(self.fingerprint(token), Arc::new(Mutex::new(handed_out)));
+    /// Remembers a token until `forget_at`, and returns what [`keep_until`](Self::keep_until) knows it by.
+    pub(super) fn hand_out(
+        &self,
+        token: &RefreshToken,
+        key: SessionKey,
+        version: Version,
+        forget_at: Timestamp,
+    ) -> Fingerprint {
+        let fingerprint = self.fingerprint(token);
+        let handed_out = Mutex::new(HandedOut { key, version, exchanged: false });
+        let forget_at = AtomicU64::new(forget_at.as_millis());
+        self.known.insert(fingerprint, Arc::new(Known { handed_out, forget_at }));
+        fingerprint
+    }
+
+    /// The session lives longer, and so does what it has handed out.
+    pub(super) fn keep_until(&self, fingerprint: &Fingerprint, forget_at: Timestamp) {
+        if let Some(known) = self.known.get(fingerprint) {
+            known.forget_at.store(forget_at.as_millis(), Ordering::Relaxed);
+            self.known.insert(*fingerprint, known);
+        }
     }
 
     pub(super) fn find(&self, token: &RefreshToken) -> Option<HandedOut> {
-        let found = self.handed_out.get(&self.fingerprint(token))?;
-        Some(*found.lock().unwrap_or_else(PoisonError::into_inner))
+        let known = self.known.get(&self.fingerprint(token))?;
+        Some(*known.handed_out.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Marks `presented` as exchanged for `current`; false when it was exchanged before.
-    ///
-    /// Where the service does not rotate the two are one token, which then stays exchangeable.
-    pub(super) fn exchange(&self, presented: &RefreshToken, current: &RefreshToken, version: Version) -> bool {
-        let Some(found) = self.handed_out.get(&self.fingerprint(presented)) else { return false };
-        let key = {
-            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-            if std::mem::replace(&mut found.exchanged, true) {
-                return false;
-            }
-            found.key
-        };
-        self.hand_out(current, key, version);
-        true
+    /// Marks a token as exchanged; false when it was before.
+    pub(super) fn take(&self, token: &RefreshToken) -> bool {
+        self.known.get(&self.fingerprint(token)).is_some_and(|known| {
+            let mut handed_out = known.handed_out.lock().unwrap_or_else(PoisonError::into_inner);
+            !std::mem::replace(&mut handed_out.exchanged, true)
+        })
     }
 
     pub(super) fn maintain(&self) {
-        self.handed_out.run_pending_tasks();
+        self.known.run_pending_tasks();
     }
 
     fn fingerprint(&self, token: &RefreshToken) -> Fingerprint {

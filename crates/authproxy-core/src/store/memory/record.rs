@@ -8,7 +8,9 @@ use std::{
 use crate::{
     clock::Timestamp,
     session::{DeathReason, Session, SessionKey, Standing},
-    store::{Abort, Aborted, AttemptId, Begin, Begun, Commit, Committed, IfInDoubt, Lease},
+    store::{
+        Abort, Aborted, AttemptId, Begin, Begun, Commit, Committed, IfInDoubt, Lease, memory::lineage::Fingerprint,
+    },
     token::RefreshToken,
 };
 
@@ -24,10 +26,13 @@ pub(super) struct Record {
     pub(super) refresh_token: Option<RefreshToken>,
     pub(super) dead: Option<DeathReason>,
     pub(super) removed: bool,
+    /// What was handed out of this session, the newest last.
+    pub(super) handed_out: Vec<Fingerprint>,
     attempt: Option<Attempt>,
     /// The first intent to present the current refresh token, once an attempt to do so has an unknown outcome.
     doubt_since: Option<Timestamp>,
-    last_committed: Option<AttemptId>,
+    /// Whose commits were stored last, the newer first: a repeat is answered as the first time, also after one more.
+    committed: [Option<AttemptId>; 2],
 }
 
 struct Attempt {
@@ -44,9 +49,10 @@ impl Entry {
             refresh_token,
             dead: None,
             removed: false,
+            handed_out: Vec::new(),
             attempt: None,
             doubt_since: None,
-            last_committed: None,
+            committed: [None; 2],
         };
         Self { record: Mutex::new(record), forget_at }
     }
@@ -89,7 +95,7 @@ impl Record {
     }
 
     pub(super) fn commit(&mut self, lease: &Lease, commit: Commit) -> Committed {
-        if self.last_committed == Some(lease.attempt) {
+        if self.committed.contains(&Some(lease.attempt)) {
             return Committed::Stored;
         }
         if self.session.version != lease.base {
@@ -102,7 +108,7 @@ impl Record {
         self.attempt = None;
         self.doubt_since = None;
         self.dead = None;
-        self.last_committed = Some(lease.attempt);
+        self.committed = [Some(lease.attempt), self.committed[0]];
         Committed::Stored
     }
 
@@ -117,8 +123,8 @@ impl Record {
                 let _ = self.doubt(held.first_intent, IfInDoubt::Report);
             }
             Abort::Dead(reason) => {
+                // The refresh token stays: a late commit that keeps it may yet prove this verdict wrong.
                 self.dead = Some(reason);
-                self.refresh_token = None;
                 self.stand(Standing::Dead(reason));
             }
         }

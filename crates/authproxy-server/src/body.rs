@@ -1,0 +1,49 @@
+//! Reading a request's body: whole, bounded in size and in time.
+
+use std::time::Duration;
+
+use bytes::Buf;
+use http::{HeaderMap, header::CONTENT_LENGTH};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use zeroize::Zeroizing;
+
+use crate::problem::Problem;
+
+/// Reads at most `limit` bytes in at most `within`. A body that says it is longer is not read at all.
+///
+/// The bytes are wiped when they are dropped: they may hold a password.
+pub(crate) async fn read(
+    mut body: Incoming,
+    headers: &HeaderMap,
+    limit: usize,
+    within: Duration,
+) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    if declared(headers).is_some_and(|length| length > limit as u64) {
+        return Err(Problem::BodyTooLarge);
+    }
+    // Made as large as it can get: growing would leave copies behind that nobody wipes.
+    let capacity = declared(headers).and_then(|length| usize::try_from(length).ok()).unwrap_or(limit);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
+    let whole = async {
+        while let Some(frame) = body.frame().await {
+            // The connection is of no more use: its framing broke, or the peer has gone.
+            let Ok(mut data) = frame.map_err(|_| Problem::BodyUnreadable)?.into_data() else { continue };
+            if bytes.len() + data.remaining() > limit {
+                return Err(Problem::BodyTooLarge);
+            }
+            while data.has_remaining() {
+                let length = data.chunk().len();
+                bytes.extend_from_slice(data.chunk());
+                data.advance(length);
+            }
+        }
+        Ok(())
+    };
+    tokio::time::timeout(within, whole).await.unwrap_or(Err(Problem::BodyTooSlow))?;
+    Ok(bytes)
+}
+
+fn declared(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

@@ -1,0 +1,212 @@
+//! What must fit together: rules that need more than one key, or that say what this version cannot do.
+
+use std::{net::SocketAddr, time::Duration};
+
+use super::{
+    Config, Durability, Purpose, duration,
+    load::Draft,
+    mistake::{Mistake, Source},
+    origin::{BaseUrl, Origin},
+};
+
+/// Adds every mistake and every note of the whole.
+pub(super) fn check(draft: &mut Draft, purpose: Purpose) {
+    listeners(draft);
+    auth_url(draft, purpose);
+    public_url(draft, purpose);
+    allowed_origins(draft);
+    store(draft);
+    timeouts(draft);
+    if purpose == Purpose::Dev {
+        issued_lifetimes(draft);
+    }
+    routes(draft);
+    notes(draft, purpose);
+}
+
+fn listeners(draft: &mut Draft) {
+    let Some(admin) = draft.config.admin.listen else { return };
+    if draft.is_sound(&["listen", "admin.listen"]) && overlap(draft.config.listen, admin) {
+        draft.blame("admin.listen", "is the same address as listen; allowed: another address or port");
+    }
+    draft.blame("admin.listen", "the admin listener is not available in this version; allowed: off");
+}
+
+/// Whether two listeners would get in each other's way.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let same_host = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() == b.port() && a.port() != 0 && same_host
+}
+
+fn auth_url(draft: &mut Draft, purpose: Purpose) {
+    if !draft.is_sound(&["auth_url"]) {
+        return;
+    }
+    match draft.config.auth_url.as_deref().map(BaseUrl::parse) {
+        Some(Ok(url)) => {
+            let is_own = reaches(&url.origin, draft.config.listen) && draft.is_sound(&["listen"]);
+            if purpose == Purpose::Serve && is_own {
+                let problem = "is the address that authproxy itself listens on; allowed: the auth service's address";
+                draft.blame("auth_url", problem);
+            }
+        }
+        None if purpose == Purpose::Serve => {
+            let problem = "is required by `authproxy serve`; set AUTH_URL, or --auth-url, or auth_url in the file \
+                           (`authproxy dev` needs none)";
+            draft.blame("auth_url", problem);
+        }
+        _ => {}
+    }
+}
+
+/// Whether a request to the origin would come to a listener of this machine.
+fn reaches(origin: &Origin, listen: SocketAddr) -> bool {
+    let same_host = match origin.ip() {
+        Some(ip) if ip == listen.ip() => true,
+        Some(ip) => ip.is_loopback() && listen.ip().is_unspecified(),
+        None => origin.is_loopback() && (listen.ip().is_loopback() || listen.ip().is_unspecified()),
+    };
+    same_host && origin.port() == listen.port()
+}
+
+fn public_url(draft: &mut Draft, purpose: Purpose) {
+    if !draft.is_sound(&["public_url", "listen", "allow_insecure_http"]) {
+        return;
+    }
+    let Config { listen, allow_insecure_http, .. } = draft.config;
+    match draft.config.public_url.as_deref().map(Origin::parse) {
+        Some(Ok(origin)) if is_exposed(&origin) && !allow_insecure_http => {
+            draft.blame("public_url", INSECURE);
+        }
+        Some(_) => {}
+        None if listen.ip().is_loopback() || purpose == Purpose::Inspect => {}
+        None if allow_insecure_http && !listen.ip().is_unspecified() => {}
+        None => {
+            let problem = format!(
+                "is required when listen ({listen}) is not a loopback address; allowed: the origin under which \
+                 browsers reach it, such as https://app.example.com"
+            );
+            draft.blame("public_url", problem);
+        }
+    }
+}
+
+const INSECURE: &str = "is plain HTTP to another machine, where the session cookie can be read on its way; allowed: \
+                        https, or a loopback host, or anything with allow_insecure_http = true";
+
+fn is_exposed(origin: &Origin) -> bool {
+    !origin.is_https() && !origin.is_loopback()
+}
+
+fn allowed_origins(draft: &mut Draft) {
+    if draft.config.allow_insecure_http || !draft.is_sound(&["allowed_origins", "allow_insecure_http"]) {
+        return;
+    }
+    for text in draft.config.allowed_origins.clone() {
+        if Origin::parse(&text).is_ok_and(|origin| is_exposed(&origin)) {
+            let problem = format!(
+                "\"{text}\" is plain HTTP to another machine, whose pages anyone on the way can replace; allowed: \
+                 https, or a loopback host, or anything with allow_insecure_http = true"
+            );
+            draft.blame("allowed_origins", problem);
+        }
+    }
+}
+
+fn store(draft: &mut Draft) {
+    if !draft.is_sound(&["store.url"]) {
+        return;
+    }
+    if draft.config.store.url == "memory:" {
+        if draft.config.store.durability == Durability::Replica {
+            draft.blame("store.durability", "\"replica\" needs a store in Redis; allowed with memory: async");
+        }
+    } else {
+        draft.blame("store.url", "stores in Redis are not available in this version; allowed: memory:");
+        if draft.config.store.secrets.is_empty() && draft.is_sound(&["store.secrets"]) {
+            let problem = "is required with a store in Redis; allowed: one or more secrets of at least 32 characters \
+                           each, best in a file that store.secrets_file or AUTHPROXY_STORE__SECRETS_FILE names";
+            draft.blame("store.secrets", problem);
+        }
+    }
+    let config = &draft.config.store;
+    let (near, stale) = (config.near_ttl, config.stale_max);
+    not_longer(draft, ("store.near_ttl", near), ("store.stale_max", stale), "a copy would outlive its limit");
+}
+
+fn timeouts(draft: &mut Draft) {
+    let Config { backend, limits, session, .. } = &draft.config;
+    let connect = ("backend.connect_timeout", backend.connect_timeout);
+    let call = ("backend.timeout", backend.timeout);
+    let request = ("limits.request_timeout", limits.request_timeout);
+    let idle = session.idle_timeout.map(|idle| ("session.idle_timeout", idle));
+    let longest = ("session.max_lifetime", session.max_lifetime);
+    not_longer(draft, connect, call, "connecting is part of the call");
+    not_longer(draft, call, request, "a login could be answered as failed after the auth service accepted it");
+    if let Some(idle) = idle {
+        not_longer(draft, idle, longest, "it would never apply");
+    }
+}
+
+/// Blames the one of two durations that somebody set, when the first is longer than the second.
+fn not_longer(draft: &mut Draft, a: (&'static str, Duration), b: (&'static str, Duration), why: &str) {
+    if a.1 <= b.1 || !draft.is_sound(&[a.0, b.0]) {
+        return;
+    }
+    let (a_text, b_text) = (duration::format(a.1), duration::format(b.1));
+    if draft.is_set(a.0) {
+        let problem = format!("{a_text} is longer than {} ({b_text}): {why}; allowed: at most {b_text}", b.0);
+        draft.blame(a.0, problem);
+    } else {
+        let problem = format!("{b_text} is shorter than {} ({a_text}): {why}; allowed: at least {a_text}", a.0);
+        draft.blame(b.0, problem);
+    }
+}
+
+/// The embedded service says `expires_in`, which counts whole seconds (RFC 6749, section 5.1): less would be none.
+fn issued_lifetimes(draft: &mut Draft) {
+    let tokens = &draft.config.tokens;
+    let lifetimes = [("tokens.access_ttl", tokens.access_ttl), ("tokens.refresh_ttl", tokens.refresh_ttl)];
+    for (key, ttl) in lifetimes {
+        if ttl < Duration::from_secs(1) && draft.is_sound(&[key]) {
+            draft.blame(key, "is less than `authproxy dev` can issue; allowed: at least 1s");
+        }
+    }
+}
+
+/// A route that is silently not there would be a door that is open or shut by accident.
+fn routes(draft: &mut Draft) {
+    for source in std::mem::take(&mut draft.route_sources) {
+        let problem = "routes are not available in this version; remove it".into();
+        draft.mistakes.push(Mistake { source, key: "route".into(), problem });
+    }
+}
+
+fn notes(draft: &mut Draft, purpose: Purpose) {
+    let url = draft.config.auth_url.as_deref().map(BaseUrl::parse);
+    match (purpose, url) {
+        (Purpose::Dev, Some(_)) => {
+            let note = format!("auth_url (from {}) is not used by dev: use serve", draft.source("auth_url"));
+            draft.notes.push(note);
+        }
+        (_, Some(Ok(url))) if is_exposed(&url.origin) => {
+            let note = "auth_url is plain HTTP to another machine: passwords and tokens can be read on their way";
+            draft.notes.push(note.into());
+        }
+        _ => {}
+    }
+    let tokens = &draft.config.tokens;
+    if tokens.refresh_ttl < tokens.access_ttl {
+        draft.notes.push(
+            "tokens.refresh_ttl is shorter than tokens.access_ttl: sessions end before their first refresh".into(),
+        );
+    }
+    for key in ["store.secrets", "store.url"] {
+        if let Source::Flag(flag) = draft.source(key) {
+            let note = format!(
+                "{key} was set by {flag}, and every user of this machine can read a command line: use {key}_file"
+            );
+            draft.notes.push(note);
+        }
+    }
+}

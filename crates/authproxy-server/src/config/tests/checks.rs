@@ -1,0 +1,169 @@
+use super::{super::Purpose, Setup};
+
+type Settings = &'static [(&'static str, &'static str)];
+
+/// Configurations that do not fit together: keys and values, and the lines that they earn.
+#[test]
+fn what_does_not_fit_together_is_refused() {
+    let exposed = "is plain HTTP to another machine, where the session cookie can be read on its way; allowed: https, or a \
+                   loopback host, or anything with allow_insecure_http = true";
+    let redis = "--set: store.url: stores in Redis are not available in this version; allowed: memory:";
+    let no_secret = "store.secrets: is required with a store in Redis; allowed: one or more secrets of at least 32 \
+                     characters each, best in a file that store.secrets_file or AUTHPROXY_STORE__SECRETS_FILE names";
+    let no_public = "is required when listen (0.0.0.0:8000) is not a loopback address; allowed: the origin under which \
+                     browsers reach it, such as https://app.example.com";
+    let own = "--set: auth_url: is the address that authproxy itself listens on; allowed: the auth service's address";
+    let cases: Vec<(Settings, Vec<String>)> = vec![
+        (&[("public_url", "http://app.example.com")], vec![format!("--set: public_url: {exposed}")]),
+        (&[("public_url", "http://192.168.1.5:8000")], vec![format!("--set: public_url: {exposed}")]),
+        (&[("listen", "0.0.0.0:8000")], vec![format!("public_url: {no_public}")]),
+        (&[("listen", "0.0.0.0:8000"), ("allow_insecure_http", "true")], vec![format!("public_url: {no_public}")]),
+        (
+            &[("allowed_origins", "https://a.example.com,http://b.example.com")],
+            vec![
+                "--set: allowed_origins: \"http://b.example.com\" is plain HTTP to another machine, whose pages anyone on \
+                 the way can replace; allowed: https, or a loopback host, or anything with allow_insecure_http = true"
+                    .into(),
+            ],
+        ),
+        (&[("store.url", "redis://h")], vec![redis.into(), no_secret.into()]),
+        (&[("store.url", "rediss://h"), ("store.secrets", "12345678901234567890123456789012")], vec![redis.into()]),
+        (&[("store.url", "redis-cluster://h"), ("store.secrets_file", "good")], vec![redis.into()]),
+        (
+            &[("store.durability", "replica")],
+            vec!["--set: store.durability: \"replica\" needs a store in Redis; allowed with memory: async".into()],
+        ),
+        (
+            &[("store.near_ttl", "2m")],
+            vec![
+                "--set: store.near_ttl: 2m is longer than store.stale_max (1m): a copy would outlive its limit; allowed: at \
+                 most 1m"
+                    .into(),
+            ],
+        ),
+        (
+            &[("backend.connect_timeout", "11s")],
+            vec![
+                "--set: backend.connect_timeout: 11s is longer than backend.timeout (10s): connecting is part of the call; \
+                 allowed: at most 10s"
+                    .into(),
+            ],
+        ),
+        (
+            &[("backend.timeout", "1s")],
+            vec![
+                "--set: backend.timeout: 1s is shorter than backend.connect_timeout (2s): connecting is part of the call; \
+                 allowed: at least 2s"
+                    .into(),
+            ],
+        ),
+        (
+            &[("limits.request_timeout", "5s")],
+            vec![
+                "--set: limits.request_timeout: 5s is shorter than backend.timeout (10s): a login could be answered as \
+                 failed after the auth service accepted it; allowed: at least 10s"
+                    .into(),
+            ],
+        ),
+        (
+            &[("session.idle_timeout", "13h")],
+            vec![
+                "--set: session.idle_timeout: 13h is longer than session.max_lifetime (12h): it would never apply; allowed: \
+                 at most 12h"
+                    .into(),
+            ],
+        ),
+        (
+            &[("admin.listen", "127.0.0.1:8001")],
+            vec!["--set: admin.listen: the admin listener is not available in this version; allowed: off".into()],
+        ),
+        (
+            &[("admin.listen", "0.0.0.0:8000")],
+            vec![
+                "--set: admin.listen: is the same address as listen; allowed: another address or port".into(),
+                "--set: admin.listen: the admin listener is not available in this version; allowed: off".into(),
+            ],
+        ),
+        (&[("auth_url", "http://127.0.0.1:8000/auth")], vec![own.into()]),
+        (&[("auth_url", "http://localhost:8000")], vec![own.into()]),
+        (
+            &[("auth_url", "http://127.0.0.1:8000"), ("listen", "0.0.0.0:8000"), ("public_url", "https://a.example.com")],
+            vec![own.into()],
+        ),
+    ];
+    for (settings, lines) in cases {
+        let setup = Setup::serve().other_file("good", "12345678901234567890123456789012");
+        let setup = settings.iter().fold(setup, |setup, (key, value)| setup.set(key, value));
+        assert_eq!(setup.mistakes(), lines, "{settings:?}");
+    }
+}
+
+#[test]
+fn what_is_unusual_but_sound_is_accepted() {
+    let cases: [Settings; 10] = [
+        &[("public_url", "http://localhost:3000"), ("listen", "0.0.0.0:8000")],
+        &[("public_url", "https://app.example.com"), ("listen", "[::]:8000")],
+        &[("public_url", "http://app.example.com"), ("allow_insecure_http", "true")],
+        &[("listen", "192.168.1.5:8000"), ("allow_insecure_http", "true")],
+        &[("allowed_origins", "http://localhost:5173")],
+        &[("backend.timeout", "1s"), ("backend.connect_timeout", "1s")],
+        &[("limits.request_timeout", "10s")],
+        &[("listen", "127.0.0.1:0")],
+        &[("auth_url", "http://127.0.0.2:8000")],
+        &[("store.capacity", "1")],
+    ];
+    for settings in cases {
+        settings.iter().fold(Setup::serve(), |setup, (key, value)| setup.set(key, value)).loaded();
+    }
+}
+
+#[test]
+fn two_listeners_may_both_take_any_port() {
+    let mistakes = Setup::serve().set("listen", "127.0.0.1:0").set("admin.listen", "127.0.0.1:0").mistakes();
+    assert_eq!(mistakes, ["--set: admin.listen: the admin listener is not available in this version; allowed: off"]);
+}
+
+#[test]
+fn dev_issues_no_lifetime_below_a_second() {
+    let setup = |purpose| Setup::of(purpose).env("AUTH_URL", "https://a.example.com").set("tokens.access_ttl", "999ms");
+    setup(Purpose::Serve).loaded();
+    let line = "--set: tokens.access_ttl: is less than `authproxy dev` can issue; allowed: at least 1s";
+    assert_eq!(setup(Purpose::Dev).mistakes(), [line]);
+}
+
+#[test]
+fn only_serve_needs_an_auth_service() {
+    let line = "auth_url: is required by `authproxy serve`; set AUTH_URL, or --auth-url, or auth_url in the file (`authproxy \
+                dev` needs none)";
+    assert_eq!(Setup::of(Purpose::Serve).mistakes(), [line]);
+    Setup::of(Purpose::Dev).loaded();
+    Setup::of(Purpose::Inspect).set("listen", "0.0.0.0:8000").loaded();
+}
+
+#[test]
+fn a_value_that_could_not_be_read_is_not_called_missing_or_compared() {
+    let mistakes =
+        Setup::of(Purpose::Serve).env("AUTH_URL", "x").set("listen", "0.0.0.0").set("store.secrets", "x").mistakes();
+    assert_eq!(mistakes.len(), 3, "{mistakes:?}");
+}
+
+#[test]
+fn what_may_not_be_meant_earns_a_note() {
+    for (setup, note) in [
+        (
+            Setup::of(Purpose::Dev).env("AUTH_URL", "https://auth.example.com"),
+            "auth_url (from AUTH_URL) is not used by dev: use serve",
+        ),
+        (
+            Setup::of(Purpose::Serve).env("AUTH_URL", "http://auth:9000"),
+            "auth_url is plain HTTP to another machine: passwords and tokens can be read on their way",
+        ),
+        (
+            Setup::of(Purpose::Dev).set("tokens.access_ttl", "1h"),
+            "tokens.refresh_ttl is shorter than tokens.access_ttl: sessions end before their first refresh",
+        ),
+    ] {
+        assert_eq!(setup.loaded().notes, [note]);
+    }
+    assert!(Setup::serve().loaded().notes.is_empty());
+}

@@ -1,0 +1,232 @@
+//! The route table: which request is which [`Route`], and everything that is fixed per route.
+//!
+//! [`TABLE`] is data only and [`resolve`] is pure. The `OpenAPI` document, the endpoint table in the
+//! README and the tests are held against this table. `/auth/verify` will be one more row; `[[route]]` prefixes are asked after the table,
+//! which therefore always wins over them.
+
+use http::Method;
+
+/// One endpoint: the key for its name in logs and metrics, its body limit, its credential and its CSRF rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// `POST /register`
+    Register,
+    /// `POST /login`
+    Login,
+    /// `POST /refresh`
+    Refresh,
+    /// `GET /protected`
+    Protected,
+    /// `GET /protected-auto`
+    ProtectedAuto,
+    /// `POST /logout`
+    Logout,
+    /// `GET /session`
+    Session,
+    /// `GET /openapi.json`
+    OpenApi,
+    /// `GET /docs`
+    Docs,
+    /// A script, a style sheet or an image of the docs page.
+    DocsAsset,
+}
+
+/// A row of the table.
+#[derive(Debug)]
+pub struct Row {
+    /// The method that the row answers.
+    pub method: Method,
+    /// The exact path, without a query.
+    pub path: &'static str,
+    /// What answers.
+    pub route: Route,
+}
+
+/// Every endpoint of the public listener.
+pub static TABLE: [Row; 14] = [
+    row(Method::POST, "/register", Route::Register),
+    row(Method::POST, "/login", Route::Login),
+    row(Method::POST, "/refresh", Route::Refresh),
+    row(Method::GET, "/protected", Route::Protected),
+    row(Method::GET, "/protected-auto", Route::ProtectedAuto),
+    row(Method::POST, "/logout", Route::Logout),
+    row(Method::GET, "/session", Route::Session),
+    row(Method::GET, "/openapi.json", Route::OpenApi),
+    row(Method::GET, "/docs", Route::Docs),
+    row(Method::GET, "/docs/", Route::Docs),
+    row(Method::GET, "/docs/authproxy.js", Route::DocsAsset),
+    row(Method::GET, "/docs/swagger-ui-bundle.js", Route::DocsAsset),
+    row(Method::GET, "/docs/swagger-ui.css", Route::DocsAsset),
+    row(Method::GET, "/docs/favicon-32x32.png", Route::DocsAsset),
+];
+
+const fn row(method: Method, path: &'static str, route: Route) -> Row {
+    Row { method, path, route }
+}
+
+/// What a request's credential is, where it has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// None: the answer is the same for everyone, and caches may keep it.
+    Public,
+    /// It stands in the body: a password or a refresh token.
+    Body,
+    /// `Authorization: Bearer` (RFC 6750, section 2.1).
+    Bearer,
+    /// The session cookie.
+    Session,
+}
+
+/// Which requests of a page are let through; see `csrf.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CsrfRule {
+    /// A safe method: it changes nothing.
+    Safe,
+    /// Only from our own and the allow-listed origins; a client that is no browser sends no origin and passes.
+    OurPages,
+}
+
+impl Route {
+    /// The name in logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Login => "login",
+            Self::Refresh => "refresh",
+            Self::Protected => "protected",
+            Self::ProtectedAuto => "protected_auto",
+            Self::Logout => "logout",
+            Self::Session => "session",
+            Self::OpenApi => "openapi",
+            Self::Docs => "docs",
+            Self::DocsAsset => "docs_asset",
+        }
+    }
+
+    /// The most bytes that a request's body may have; `None` where a body is not looked at.
+    pub const fn body_limit(self) -> Option<usize> {
+        match self {
+            Self::Register | Self::Login | Self::Refresh | Self::Logout => Some(16 * 1024),
+            Self::Protected | Self::ProtectedAuto | Self::Session | Self::OpenApi | Self::Docs | Self::DocsAsset => {
+                None
+            }
+        }
+    }
+
+    /// What authenticates a request.
+    pub const fn credential(self) -> Credential {
+        match self {
+            Self::Register | Self::Login | Self::Refresh => Credential::Body,
+            Self::Protected => Credential::Bearer,
+            Self::ProtectedAuto | Self::Logout | Self::Session => Credential::Session,
+            Self::OpenApi | Self::Docs | Self::DocsAsset => Credential::Public,
+        }
+    }
+
+    /// What protects it from other sites' pages.
+    pub const fn csrf(self) -> CsrfRule {
+        match self {
+            Self::Register | Self::Login | Self::Refresh | Self::Logout => CsrfRule::OurPages,
+            Self::Protected | Self::ProtectedAuto | Self::Session | Self::OpenApi | Self::Docs | Self::DocsAsset => {
+                CsrfRule::Safe
+            }
+        }
+    }
+}
+
+/// What [`resolve`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolved {
+    /// The route that answers.
+    Route(Route),
+    /// An `OPTIONS` request: the value of `Allow` is the answer (RFC 9110, section 9.3.7).
+    Options(String),
+    /// The path is known, the method is not (RFC 9110, section 15.5.6): 405 with this `Allow`.
+    MethodNotAllowed(String),
+    /// No row has this path.
+    NotFound,
+}
+
+/// Finds what answers a request. `HEAD` is answered as `GET`; `OPTIONS *` asks about the whole server.
+///
+/// The path is compared byte by byte: no decoding, no dot segments, no case folding, so there is one spelling only.
+pub fn resolve(method: &Method, path: &str) -> Resolved {
+    let wanted = if method == Method::HEAD { &Method::GET } else { method };
+    if let Some(row) = TABLE.iter().find(|row| row.path == path && row.method == *wanted) {
+        return Resolved::Route(row.route);
+    }
+    let allow = allow(path);
+    match (allow.is_empty(), method) {
+        (true, &Method::OPTIONS) if path == "*" => Resolved::Options("GET, HEAD, POST, OPTIONS".into()),
+        (true, _) => Resolved::NotFound,
+        (false, &Method::OPTIONS) => Resolved::Options(allow),
+        (false, _) => Resolved::MethodNotAllowed(allow),
+    }
+}
+
+/// The value of `Allow` for a path; empty where no row has it.
+fn allow(path: &str) -> String {
+    let mut methods = Vec::new();
+    for row in TABLE.iter().filter(|row| row.path == path) {
+        methods.push(row.method.as_str());
+        if row.method == Method::GET {
+            methods.push("HEAD");
+        }
+    }
+    if !methods.is_empty() {
+        methods.push("OPTIONS");
+    }
+    methods.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_resolves_to_its_own_route() {
+        for row in &TABLE {
+            assert_eq!(resolve(&row.method, row.path), Resolved::Route(row.route), "{} {}", row.method, row.path);
+        }
+    }
+
+    #[test]
+    fn no_path_has_two_rows_of_one_method() {
+        for (index, row) in TABLE.iter().enumerate() {
+            assert!(!TABLE[..index].iter().any(|other| (&other.method, other.path) == (&row.method, row.path)));
+        }
+    }
+
+    #[test]
+    fn unsafe_methods_are_guarded_and_safe_ones_change_nothing() {
+        for row in &TABLE {
+            assert_eq!(row.route.csrf() == CsrfRule::Safe, row.method.is_safe(), "{}", row.path);
+        }
+    }
+
+    #[test]
+    fn other_requests_are_answered_by_the_book() {
+        let options = |allow: &str| Resolved::Options(allow.into());
+        let not_allowed = |allow: &str| Resolved::MethodNotAllowed(allow.into());
+        for (method, path, expected) in [
+            (Method::HEAD, "/session", Resolved::Route(Route::Session)),
+            (Method::HEAD, "/login", not_allowed("POST, OPTIONS")),
+            (Method::GET, "/logout", not_allowed("POST, OPTIONS")),
+            (Method::DELETE, "/protected", not_allowed("GET, HEAD, OPTIONS")),
+            (Method::TRACE, "/protected", not_allowed("GET, HEAD, OPTIONS")),
+            (Method::OPTIONS, "/login", options("POST, OPTIONS")),
+            (Method::OPTIONS, "/docs", options("GET, HEAD, OPTIONS")),
+            (Method::OPTIONS, "*", options("GET, HEAD, POST, OPTIONS")),
+            (Method::OPTIONS, "/nowhere", Resolved::NotFound),
+            (Method::GET, "*", Resolved::NotFound),
+            (Method::GET, "/", Resolved::NotFound),
+            (Method::POST, "/login/", Resolved::NotFound),
+            (Method::POST, "/LOGIN", Resolved::NotFound),
+            (Method::POST, "//login", Resolved::NotFound),
+            (Method::POST, "/%6cogin", Resolved::NotFound),
+            (Method::GET, "/docs/../session", Resolved::NotFound),
+        ] {
+            assert_eq!(resolve(&method, path), expected, "{method} {path}");
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! A connection's socket as hyper sees it: framing checked, and every wait for the peer bounded.
+//!
+//! hyper's own header timeout cannot tell a peer that is idle from one that dawdles inside a head; this can.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use bytes::{Buf, BytesMut};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    time::{Instant, Sleep, sleep_until, timeout},
+};
+
+use crate::framing::{Framing, Refusal};
+
+/// How long, and how much, a closing connection still reads so that the peer sees the last answer and not a reset.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// How much is read at once.
+const READ_BYTES: usize = 8 * 1024;
+
+/// How long the socket waits for the peer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// From a head's first byte to its last.
+    pub(crate) head: Duration,
+    /// For a new request on a connection that had one.
+    pub(crate) idle: Duration,
+    /// For the peer to go on reading an answer.
+    pub(crate) write: Duration,
+}
+
+/// Whether a request is being answered; then the peer owes nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Busy(Arc<AtomicBool>);
+
+/// Keeps a connection busy until it is dropped.
+#[derive(Debug)]
+pub(crate) struct BusyGuard(Busy);
+
+impl Busy {
+    /// Marks the beginning of a request's handling.
+    pub(crate) fn begin(&self) -> BusyGuard {
+        self.0.store(true, Ordering::Relaxed);
+        BusyGuard(self.clone())
+    }
+}
+
+impl Drop for BusyGuard {
+    fn drop(&mut self) {
+        self.0.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// A peer's socket.
+pub(crate) struct Socket<S> {
+    io: S,
+    patience: Patience,
+    busy: Busy,
+    framing: Framing,
+    refusal: Option<Refusal>,
+    /// Bytes that arrived; the first `admitted` of them may be read.
+    incoming: BytesMut,
+    admitted: usize,
+    head_began: Option<Instant>,
+    last_active: Instant,
+    answered_once: bool,
+    read_timer: Pin<Box<Sleep>>,
+    /// Until when the peer must go on reading; `None` while it does.
+    write_until: Option<Instant>,
+    write_timer: Pin<Box<Sleep>>,
+    flushed: bool,
+    /// Who wanted to read the next request before the last one's answer was out.
+    deferred: Option<Waker>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+    /// Wraps a connection that was just accepted.
+    pub(crate) fn new(io: S, patience: Patience, busy: Busy) -> Self {
+        let now = Instant::now();
+        Self {
+            io,
+            patience,
+            busy,
+            framing: Framing::default(),
+            refusal: None,
+            incoming: BytesMut::new(),
+            admitted: 0,
+            head_began: None,
+            last_active: now,
+            answered_once: false,
+            read_timer: Box::pin(sleep_until(now)),
+            write_until: None,
+            write_timer: Box::pin(sleep_until(now)),
+            flushed: true,
+            deferred: None,
+        }
+    }
+
+    /// Why reading ended, when the peer is to be told: never in the middle of another answer, and not of a body,
+    /// whose request has an answer of its own.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.refusal.filter(|_| self.flushed && self.framing.between_requests())
+    }
+
+    /// Writes a last answer, as it is.
+    pub(crate) async fn answer(&mut self, bytes: &[u8]) {
+        // Whether the peer still listens is its own affair.
+        let _ = timeout(self.patience.write, self.io.write_all(bytes)).await;
+    }
+
+    /// Closes the connection so that what was written arrives: unread bytes would make it a reset.
+    pub(crate) async fn close(mut self) {
+        let drain = async {
+            self.io.shutdown().await?;
+            let mut left = LINGER_BYTES;
+            self.incoming.clear();
+            while left > 0 {
+                match self.io.read_buf(&mut self.incoming).await? {
+                    0 => break,
+                    read => left = left.saturating_sub(read),
+                }
+                self.incoming.clear();
+            }
+            io::Result::Ok(())
+        };
+        let _ = timeout(LINGER, drain).await;
+    }
+
+    /// Reads from the peer. The space for it is the stack's, so that ten thousand idle connections hold none.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = [0; READ_BYTES];
+        let mut read = ReadBuf::new(&mut space);
+        if Pin::new(&mut self.io).poll_read(cx, &mut read)?.is_pending() {
+            if self.incoming.is_empty() {
+                self.incoming = BytesMut::new();
+            }
+            return Poll::Pending;
+        }
+        self.incoming.extend_from_slice(read.filled());
+        Poll::Ready(Ok(read.filled().len()))
+    }
+
+    /// Whether the last request's answer is still to come. A bad request behind it must not take it along.
+    fn owes_an_answer(&self) -> bool {
+        self.framing.between_requests() && (self.busy.0.load(Ordering::Relaxed) || !self.flushed)
+    }
+
+    /// Waits for the answer to be out, and meanwhile only notices that the peer has gone.
+    fn poll_defer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.deferred = Some(cx.waker().clone());
+        if !self.incoming.is_empty() {
+            return Poll::Pending;
+        }
+        match ready!(self.poll_fill(cx))? {
+            0 => Poll::Ready(Ok(())),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Until when the peer must have sent something; `None` while a request is being answered.
+    fn read_deadline(&mut self) -> Option<Instant> {
+        if self.busy.0.load(Ordering::Relaxed) {
+            return None;
+        }
+        if self.framing.between_requests() && !self.incoming.is_empty() {
+            let began = *self.head_began.get_or_insert_with(Instant::now);
+            return Some(began + self.patience.head);
+        }
+        // A new connection that says nothing is given no more time than a head.
+        let idle = if self.answered_once { self.patience.idle } else { self.patience.idle.min(self.patience.head) };
+        Some(self.last_active + idle)
+    }
+
+    fn poll_read_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(deadline) = self.read_deadline() else { return Poll::Pending };
+        if self.read_timer.deadline() != deadline {
+            self.read_timer.as_mut().reset(deadline);
+        }
+        ready!(self.read_timer.as_mut().poll(cx));
+        if self.head_began.is_some() {
+            self.refusal = Some(Refusal::HeadTooSlow);
+        }
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Passes a write's outcome on, and ends one that the peer holds up: each write that succeeds buys it time.
+    fn pace<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.write_until = None;
+            return outcome;
+        }
+        let until = *self.write_until.get_or_insert_with(|| Instant::now() + self.patience.write);
+        if self.write_timer.deadline() != until {
+            self.write_timer.as_mut().reset(until);
+        }
+        ready!(self.write_timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Read for Socket<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut cursor: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            if this.admitted > 0 {
+                let taken = this.admitted.min(cursor.remaining());
+                cursor.put_slice(&this.incoming[..taken]);
+                this.incoming.advance(taken);
+                this.admitted -= taken;
+                return Poll::Ready(Ok(()));
+            }
+            if this.owes_an_answer() {
+                return this.poll_defer(cx);
+            }
+            match this.framing.advance(&this.incoming) {
+                Ok(0) => {}
+                Ok(admitted) => {
+                    this.admitted = admitted;
+                    this.head_began = None;
+                    continue;
+                }
+                Err(refusal) => {
+                    this.refusal = Some(refusal);
+                    return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                }
+            }
+            match this.poll_fill(cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(_)) => this.last_active = Instant::now(),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return this.poll_read_deadline(cx),
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.flushed = false;
+        let outcome = Pin::new(&mut this.io).poll_write(cx, bytes);
+        this.pace(cx, outcome)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.flushed = false;
+        let outcome = Pin::new(&mut this.io).poll_write_vectored(cx, buffers);
+        this.pace(cx, outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.io).poll_flush(cx);
+        ready!(this.pace(cx, outcome))?;
+        // hyper flushes at every turn; only a flush that ends an answer says anything.
+        if !this.flushed {
+            this.flushed = true;
+            this.answered_once = true;
+            this.last_active = Instant::now();
+            if let Some(waker) = this.deferred.take() {
+                waker.wake();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests;

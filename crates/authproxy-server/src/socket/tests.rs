@@ -1,0 +1,133 @@
+#![allow(clippy::unwrap_used)]
+
+use std::{convert::Infallible, future::poll_fn};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use tokio::{
+    io::{DuplexStream, duplex},
+    time::{advance, sleep},
+};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const PATIENCE: Patience = Patience { head: Duration::from_secs(10), idle: Duration::from_secs(75), write: SECOND };
+
+/// Serves one connection whose answers take `delay` and have `length` bytes; returns the peer's end, and when and
+/// why the connection ended.
+fn serve(delay: Duration, length: usize) -> (DuplexStream, tokio::task::JoinHandle<(Duration, Option<Refusal>)>) {
+    let (peer, io) = duplex(1024);
+    let busy = Busy::default();
+    let socket = Socket::new(io, PATIENCE, busy.clone());
+    let service = service_fn(move |_: Request<Incoming>| {
+        let guard = busy.begin();
+        Box::pin(async move {
+            sleep(delay).await;
+            drop(guard);
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(vec![b'x'; length]))))
+        })
+    });
+    let serving = tokio::spawn(async move {
+        let began = Instant::now();
+        let mut connection = http1::Builder::new().header_read_timeout(None).serve_connection(socket, service);
+        let _ = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
+        (began.elapsed(), connection.into_parts().io.refusal())
+    });
+    (peer, serving)
+}
+
+async fn read_answer(peer: &mut DuplexStream) {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\nx") {
+        assert!(peer.read_buf(&mut bytes).await.unwrap() > 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_byte_now_and_then_buys_a_head_no_time() {
+    let (mut peer, serving) = serve(Duration::ZERO, 1);
+    sleep(5 * SECOND).await;
+    for byte in b"GET / HTTP/1.1\r\n".iter().cycle() {
+        if peer.write_all(&[*byte]).await.is_err() {
+            break;
+        }
+        sleep(SECOND).await;
+    }
+    let (elapsed, refusal) = serving.await.unwrap();
+    assert_eq!((elapsed.as_secs(), refusal), (15, Some(Refusal::HeadTooSlow)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_never_speaks_is_given_no_more_than_a_head_and_no_word() {
+    let (_peer, serving) = serve(Duration::ZERO, 1);
+    let (elapsed, refusal) = serving.await.unwrap();
+    assert_eq!((elapsed.as_secs(), refusal), (10, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_is_not_slow() {
+    let (mut peer, serving) = serve(Duration::ZERO, 1);
+    for _ in 0..3 {
+        peer.write_all(REQUEST).await.unwrap();
+        read_answer(&mut peer).await;
+        sleep(60 * SECOND).await;
+    }
+    let (elapsed, refusal) = serving.await.unwrap();
+    assert_eq!((elapsed.as_secs(), refusal), (2 * 60 + 75, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_it_is_owed_an_answer_a_peer_may_be_silent() {
+    let (mut peer, serving) = serve(1000 * SECOND, 1);
+    peer.write_all(REQUEST).await.unwrap();
+    read_answer(&mut peer).await;
+    let (elapsed, refusal) = serving.await.unwrap();
+    assert_eq!((elapsed.as_secs(), refusal), (1075, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_request_behind_a_good_one_does_not_take_its_answer_along() {
+    let (mut peer, serving) = serve(SECOND, 1);
+    peer.write_all(&[REQUEST, b"bad\r\n\r\n"].concat()).await.unwrap();
+    read_answer(&mut peer).await;
+    let (elapsed, refusal) = serving.await.unwrap();
+    assert_eq!((elapsed.as_secs(), refusal), (1, Some(Refusal::Malformed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pipelined_requests_are_answered_although_the_second_came_early() {
+    let (mut peer, _serving) = serve(SECOND, 1);
+    peer.write_all(&REQUEST.repeat(3)).await.unwrap();
+    for _ in 0..3 {
+        read_answer(&mut peer).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_hangs_up_while_it_waits_ends_the_connection() {
+    let (mut peer, serving) = serve(1000 * SECOND, 1);
+    peer.write_all(REQUEST).await.unwrap();
+    sleep(SECOND).await;
+    drop(peer);
+    assert_eq!(serving.await.unwrap().0.as_secs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_stops_reading_is_cut_off_and_a_slow_one_is_not() {
+    let (mut peer, serving) = serve(Duration::ZERO, 100 * 1024);
+    peer.write_all(REQUEST).await.unwrap();
+    let mut bytes = [0; 512];
+    for _ in 0..50 {
+        sleep(SECOND / 2).await;
+        peer.read_exact(&mut bytes).await.unwrap();
+    }
+    assert!(!serving.is_finished());
+    let stopped = Instant::now();
+    assert_eq!(serving.await.unwrap().1, None, "nothing may be written into the middle of an answer");
+    assert_eq!(stopped.elapsed().as_secs(), 1);
+    advance(Duration::ZERO).await;
+}

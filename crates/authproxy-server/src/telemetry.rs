@@ -1,0 +1,209 @@
+//! What a request leaves in the log: one line, values as fields, no secret, nothing that a peer wrote unescaped.
+
+use std::{error::Error, fmt, fmt::Write as _, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use tracing::Level;
+
+use crate::routes::Route;
+
+/// The name of the header that carries a request's id, both ways.
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The most characters that a request id, or one logged value, may have.
+const ID_LIMIT: usize = 64;
+const VALUE_LIMIT: usize = 512;
+
+/// What ties a request's log lines together: the peer's own id when it is harmless, else 128 random bits.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// Takes over `X-Request-Id`, or draws one.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut given = headers.get_all(X_REQUEST_ID).iter();
+        match (given.next(), given.next()) {
+            (Some(id), None) if is_harmless(id.as_bytes()) => Self(id.clone()),
+            _ => Self::random(),
+        }
+    }
+
+    fn random() -> Self {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).expect("the operating system gives randomness");
+        let text = format!("{:032x}", u128::from_be_bytes(bytes));
+        Self(HeaderValue::from_str(&text).expect("hexadecimal digits are visible ASCII"))
+    }
+
+    /// The value for the answer's header.
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+
+    /// The id as text.
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.to_str().expect("checked when it was made")
+    }
+}
+
+fn is_harmless(id: &[u8]) -> bool {
+    let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    (1..=ID_LIMIT).contains(&id.len()) && id.iter().all(harmless)
+}
+
+/// How loud a problem is, and what was underneath. Travels in the answer's extensions to the one place that logs.
+#[derive(Clone, Debug)]
+pub(crate) struct Verdict {
+    level: Level,
+    cause: Option<String>,
+}
+
+impl Verdict {
+    /// A verdict with the whole chain of causes, escaped and cut.
+    pub(crate) fn new(level: Level, cause: Option<&(dyn Error + 'static)>) -> Self {
+        Self { level, cause: cause.map(|cause| chain(cause).to_string()) }
+    }
+}
+
+/// Everything that the line about a request says.
+pub(crate) struct Answered<'a> {
+    pub(crate) id: &'a RequestId,
+    pub(crate) method: &'a Method,
+    pub(crate) route: Option<Route>,
+    pub(crate) status: StatusCode,
+    pub(crate) duration: Duration,
+    pub(crate) verdict: Option<Verdict>,
+}
+
+impl Answered<'_> {
+    /// Writes the line.
+    pub(crate) fn log(&self) {
+        let level = self.verdict.as_ref().map_or(Level::INFO, |verdict| verdict.level);
+        let cause = self.verdict.as_ref().and_then(|verdict| verdict.cause.as_deref());
+        // A level must be known where the line is compiled.
+        match level {
+            Level::ERROR => tracing::error!(
+                request_id = self.id.as_str(),
+                method = method_name(self.method),
+                route = route_name(self.route),
+                status = self.status.as_u16(),
+                duration_ms = millis(self.duration),
+                cause,
+                "request failed"
+            ),
+            Level::WARN => tracing::warn!(
+                request_id = self.id.as_str(),
+                method = method_name(self.method),
+                route = route_name(self.route),
+                status = self.status.as_u16(),
+                duration_ms = millis(self.duration),
+                cause,
+                "request failed"
+            ),
+            _ => tracing::info!(
+                request_id = self.id.as_str(),
+                method = method_name(self.method),
+                route = route_name(self.route),
+                status = self.status.as_u16(),
+                duration_ms = millis(self.duration),
+                cause,
+                "request answered"
+            ),
+        }
+    }
+}
+
+/// The method where it is one that HTTP defines; a peer may write anything else, of any length.
+fn method_name(method: &Method) -> &str {
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::PATCH,
+        Method::OPTIONS,
+        Method::TRACE,
+        Method::CONNECT,
+    ];
+    if known.contains(method) { method.as_str() } else { "other" }
+}
+
+fn route_name(route: Option<Route>) -> &'static str {
+    route.map_or("none", Route::name)
+}
+
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}
+
+/// An error with its causes on one line.
+pub(crate) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl fmt::Display + 'a {
+    fmt::from_fn(move |f| {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let _ = write!(text, ": {cause}");
+            source = cause.source();
+        }
+        write!(f, "{}", Escaped(&text))
+    })
+}
+
+/// Text that somebody else wrote, fit for a log: control characters escaped, and cut.
+pub(crate) struct Escaped<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut characters = self.0.chars();
+        for character in characters.by_ref().take(VALUE_LIMIT) {
+            // Besides control characters: the separators and directions that make a line look like another one.
+            let hides =
+                matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            if character.is_control() || hides {
+                write!(f, "{}", character.escape_unicode())?;
+            } else {
+                f.write_char(character)?;
+            }
+        }
+        if characters.next().is_some() { f.write_str("...") } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_harmless_request_id_is_kept_and_another_replaced() {
+        let of = |ids: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for id in ids {
+                headers.append(X_REQUEST_ID, HeaderValue::from_bytes(id.as_bytes()).expect("a header value"));
+            }
+            RequestId::of(&headers).as_str().to_owned()
+        };
+        assert_eq!(of(&["req-1_a.B"]), "req-1_a.B");
+        let long = "a".repeat(65);
+        for replaced in [&[] as &[&str], &[""], &["a b"], &["a\"b"], &["\u{e9}"], &[&long], &["a", "a"]] {
+            let id = of(replaced);
+            assert_eq!(id.len(), 32, "{replaced:?}");
+            assert!(!replaced.contains(&id.as_str()));
+        }
+        assert_ne!(of(&[]), of(&[]));
+    }
+
+    #[test]
+    fn foreign_text_is_one_line_and_cut() {
+        assert_eq!(Escaped("a\r\nb\x1b[31m\u{202e}c\u{9b}").to_string(), r"a\u{d}\u{a}b\u{1b}[31m\u{202e}c\u{9b}");
+        let long = Escaped(&"x".repeat(1_000_000)).to_string();
+        assert_eq!(long.len(), VALUE_LIMIT + 3);
+        assert_eq!(Escaped(&"x".repeat(VALUE_LIMIT)).to_string().len(), VALUE_LIMIT);
+    }
+
+    #[test]
+    fn an_unknown_method_is_not_copied_into_the_log() {
+        assert_eq!(method_name(&Method::GET), "GET");
+        assert_eq!(method_name(&Method::from_bytes(b"FORGED").expect("a token")), "other");
+    }
+}

@@ -1,0 +1,13 @@
+//! The built program as its users have it: a child process, real sockets, real signals, a real cookie jar.
+#![allow(clippy::unwrap_used)]
+
+mod auth_service;
+mod canaries;
+mod command_line;
+mod http;
+mod outages;
+mod program;
+mod refreshing;
+mod signals;
+mod usage;
+mod validation;

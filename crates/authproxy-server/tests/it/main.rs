@@ -1,0 +1,17 @@
+//! The server in one process with a fake auth service, over real sockets.
+#![allow(clippy::unwrap_used)]
+
+mod auth_service;
+mod cookies;
+mod csrf;
+mod docs;
+mod edges;
+mod failures;
+mod flow;
+mod framing;
+mod harness;
+mod limits;
+mod readme;
+mod secrets;
+mod shutdown;
+mod validation;

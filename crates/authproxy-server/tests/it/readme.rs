@@ -1,0 +1,31 @@
+//! The README's tables say what the code does.
+
+use authproxy_server::{config::keys, routes::TABLE};
+
+const README: &str = include_str!("../../../../README.md");
+
+#[test]
+fn the_readme_lists_every_key_as_it_is() {
+    for row in keys::markdown().lines() {
+        assert!(README.contains(row), "README.md has not this row of the configuration table:\n{row}");
+    }
+}
+
+#[test]
+fn the_readme_lists_every_endpoint_and_no_other() {
+    let documented: Vec<_> = README
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(request, _)| request.to_owned())
+        .filter(|request| request.starts_with("GET /") || request.starts_with("POST /"))
+        .collect();
+    let mut expected: Vec<_> = TABLE
+        .iter()
+        .filter(|row| !row.path.starts_with("/docs/"))
+        .map(|row| format!("{} {}", row.method, row.path))
+        .collect();
+    let mut found = documented.clone();
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected);
+}
