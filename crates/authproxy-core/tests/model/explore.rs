@@ -90,7 +90,7 @@ impl Protocol {
 
 #[test]
 fn a_strict_contract_keeps_every_promise_wherever_nodes_stand_still() {
-    Protocol::new(Contract::Strict, 3).keeps_its_promises();
+    Protocol::new(Contract::Strict, 4).keeps_its_promises();
 }
 
 #[test]

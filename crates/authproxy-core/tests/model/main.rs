@@ -11,6 +11,7 @@ mod decision;
 mod explore;
 mod fold;
 mod limits;
+mod manager;
 mod node;
 mod properties;
 mod record;
