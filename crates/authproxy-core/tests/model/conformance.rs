@@ -27,11 +27,32 @@ const SESSIONS: usize = 2;
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// `behind`: how many versions the asker is behind the store, -1 for one ahead of it (an unsaved set).
-    Begin { session: usize, behind: i8, attempt: u8, lease: u8, grant_in_doubt: bool },
-    Commit { session: usize, behind: i8, attempt: u8, ahead: u8, rotates: bool },
-    Abort { session: usize, behind: i8, attempt: u8, abort: Abort },
-    Remove { session: usize },
-    Pass { seconds: u8 },
+    Begin {
+        session: usize,
+        behind: i8,
+        attempt: u8,
+        lease: u8,
+        grant_in_doubt: bool,
+    },
+    Commit {
+        session: usize,
+        behind: i8,
+        attempt: u8,
+        ahead: u8,
+        rotates: bool,
+    },
+    Abort {
+        session: usize,
+        behind: i8,
+        attempt: u8,
+        abort: Abort,
+    },
+    Remove {
+        session: usize,
+    },
+    Pass {
+        seconds: u8,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
