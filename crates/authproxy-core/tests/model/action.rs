@@ -30,6 +30,8 @@ pub(crate) enum Action {
     Abort(At, Reply),
     /// The saver writes the n-th set that is not in the store yet.
     Save(At, usize, Reply),
+    /// The node gives back the n-th lease that it may hold. Unheard it would do the same again, which is no new state.
+    GiveBack(At, usize),
     /// The store does not answer, and the flight's tries are used up.
     GiveUpOnStore(At),
     /// The request is written to the socket.
@@ -125,6 +127,9 @@ impl Protocol {
             if state.left.mishaps > 0 {
                 actions.push(Action::Save(at, nth, Reply::Lost));
             }
+        }
+        for nth in 0..node.giving_back.len() {
+            actions.push(Action::GiveBack(at, nth));
         }
         match node.logout {
             Logout::None if state.left.logouts > 0 => actions.push(Action::LogOut(at)),

@@ -14,7 +14,7 @@ use authproxy_core::{
 };
 use proptest::{
     prelude::*,
-    test_runner::{TestError, TestRunner},
+    test_runner::{TestCaseResult, TestError, TestRunner},
 };
 
 use crate::{
@@ -118,7 +118,7 @@ impl Harness {
         Moment::try_from(at.since(self.start).as_secs()).unwrap()
     }
 
-    async fn take(&mut self, step: Step) {
+    async fn take(&mut self, step: Step) -> TestCaseResult {
         let now = self.moment(self.clock.now());
         for both in &mut self.sessions {
             if both.model.attempt.is_some() && now >= both.lease_ends {
@@ -128,7 +128,7 @@ impl Harness {
         match step {
             Step::Begin { session, behind, attempt, lease, grant_in_doubt } => {
                 let seen = self.version(session, behind);
-                self.begin(session, Begin { seen, attempt, grant_in_doubt }, lease, now).await;
+                self.begin(session, Begin { seen, attempt, grant_in_doubt }, lease, now).await?;
             }
             Step::Commit { session, behind, attempt, ahead, rotates } => {
                 let lease = Lease { attempt, base: self.version(session, behind) };
@@ -136,25 +136,26 @@ impl Harness {
                 both.issued += 1;
                 let (access, refresh) = (both.issued, rotates.then_some(both.issued));
                 let version = both.model.version + ahead;
-                self.commit(session, lease, Commit { version, access, refresh }).await;
+                self.commit(session, lease, Commit { version, access, refresh }).await?;
             }
             Step::Abort { session, behind, attempt, abort } => {
                 let lease = Lease { attempt, base: self.version(session, behind) };
-                self.abort(session, lease, abort).await;
+                self.abort(session, lease, abort).await?;
             }
-            Step::Remove { session } => self.remove(session).await,
+            Step::Remove { session } => self.remove(session).await?,
             Step::Pass { seconds } => self.clock.advance(Duration::from_secs(seconds.into())),
         }
         for session in 0..SESSIONS {
-            self.compare(session).await;
+            self.compare(session).await?;
         }
+        Ok(())
     }
 
     fn version(&self, session: usize, behind: i8) -> u8 {
         self.sessions[session].model.version.saturating_add_signed(-behind)
     }
 
-    async fn begin(&mut self, session: usize, begin: Begin, lease: u8, now: Moment) {
+    async fn begin(&mut self, session: usize, begin: Begin, lease: u8, now: Moment) -> TestCaseResult {
         let both = &mut self.sessions[session];
         let real = store::Begin {
             seen: RealVersion(begin.seen.into()),
@@ -177,7 +178,7 @@ impl Harness {
             },
             store::Begun::Newer(newer) => Begun::Newer(both.version(&newer)),
             store::Begun::Busy { lease_left: real } => {
-                assert_eq!(real, Duration::from_secs(lease_left.into()));
+                prop_assert_eq!(real, Duration::from_secs(lease_left.into()));
                 Begun::Busy
             }
             store::Begun::InDoubt { since } => Begun::InDoubt { since: self.moment(since) },
@@ -185,10 +186,11 @@ impl Harness {
             store::Begun::Dead(reason) => panic!("died of {reason:?}"),
             store::Begun::Missing => Begun::Missing,
         };
-        assert_eq!(seen, model);
+        prop_assert_eq!(seen, model);
+        Ok(())
     }
 
-    async fn commit(&mut self, session: usize, lease: Lease, commit: Commit) {
+    async fn commit(&mut self, session: usize, lease: Lease, commit: Commit) -> TestCaseResult {
         let both = &mut self.sessions[session];
         let real = store::Commit {
             session: Arc::new(self::session(both.number, commit.version, commit.access, self.start)),
@@ -201,10 +203,11 @@ impl Harness {
             store::Committed::Superseded(newer) => Committed::Superseded(both.version(&newer)),
             store::Committed::Gone => Committed::Gone,
         };
-        assert_eq!(seen, model);
+        prop_assert_eq!(seen, model);
+        Ok(())
     }
 
-    async fn abort(&mut self, session: usize, lease: Lease, abort: Abort) {
+    async fn abort(&mut self, session: usize, lease: Lease, abort: Abort) -> TestCaseResult {
         let both = &mut self.sessions[session];
         let real = match abort {
             Abort::Untouched => store::Abort::Untouched,
@@ -218,10 +221,11 @@ impl Harness {
             store::Aborted::Newer(newer) => Aborted::Newer(both.version(&newer)),
             store::Aborted::Fenced => Aborted::Fenced,
         };
-        assert_eq!(seen, model);
+        prop_assert_eq!(seen, model);
+        Ok(())
     }
 
-    async fn remove(&mut self, session: usize) {
+    async fn remove(&mut self, session: usize) -> TestCaseResult {
         let both = &mut self.sessions[session];
         let real = self.store.remove(&both.key).await.unwrap();
         let seen = real.map(|removed| {
@@ -229,11 +233,12 @@ impl Harness {
             (both.version(&removed.session), refresh)
         });
         let held = (both.model.version, both.model.refresh);
-        assert_eq!(seen, both.model.remove().then_some(held));
+        prop_assert_eq!(seen, both.model.remove().then_some(held));
+        Ok(())
     }
 
     /// What everybody sees of a session.
-    async fn compare(&self, session: usize) {
+    async fn compare(&self, session: usize) -> TestCaseResult {
         let both = &self.sessions[session];
         let real = self.store.load(&both.key).await.unwrap();
         let seen = real.map(|real| {
@@ -245,7 +250,8 @@ impl Harness {
             (both.version(&real), both.issue(real.access_token.expose_secret()), standing)
         });
         let model = (both.model.version, both.model.access, both.model.standing());
-        assert_eq!(seen, (!both.model.removed).then_some(model));
+        prop_assert_eq!(seen, (!both.model.removed).then_some(model));
+        Ok(())
     }
 }
 
@@ -287,22 +293,20 @@ fn refresh_token(number: usize, issue: Issue) -> RefreshToken {
     RefreshToken::new(&format!("{number}-{issue}")).unwrap()
 }
 
-fn agree(steps: Vec<Step>, broken: Option<Rule>) {
+fn agree(steps: Vec<Step>, broken: Option<Rule>) -> TestCaseResult {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let mut harness = Harness::new(broken).await;
         for step in steps {
-            harness.take(step).await;
+            harness.take(step).await?;
         }
-    });
+        Ok(())
+    })
 }
 
 fn search(broken: Option<Rule>) -> Result<(), TestError<Vec<Step>>> {
     let config = ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() };
-    TestRunner::new(config).run(&steps(), |steps| {
-        agree(steps, broken);
-        Ok(())
-    })
+    TestRunner::new(config).run(&steps(), |steps| agree(steps, broken))
 }
 
 #[test]

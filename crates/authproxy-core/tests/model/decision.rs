@@ -43,7 +43,7 @@ pub(crate) enum Reason {
 pub(crate) enum Told {
     Decided(Decision, Issue),
     Unknown,
-    /// 503: the store does not answer and this node has nothing of its own.
+    /// 503: the store does not answer and this node has nothing of its own, or a last try is under way.
     Unavailable,
 }
 
@@ -77,6 +77,9 @@ impl Protocol {
         let mut decision = decide(standing, zone, self.contract, state.now);
         if self.broken == Some(crate::rules::Rule::AUsableTokenIsServed) && zone == Zone::Ahead {
             decision = Decision::Refresh;
+        }
+        if decision == Decision::LogInAgain(Reason::OutcomeLost) && state.record.attempt.is_some_and(|it| it.live) {
+            return Told::Unavailable; // somebody is presenting it again just now, and may have better luck
         }
         Told::Decided(decision, access)
     }

@@ -59,7 +59,7 @@ impl State {
         self.record.attempt.iter_mut().for_each(|attempt| rename(&mut attempt.id));
         self.nodes.iter_mut().for_each(|node| node.each_attempt(&mut rename));
         self.late.iter_mut().for_each(|verb| rename(verb.attempt_mut()));
-        self.record.last_committed.iter_mut().for_each(rename);
+        self.record.committed.iter_mut().flatten().for_each(rename);
     }
 
     /// Forgets the tokens that nobody holds any more: nobody can present them. The others keep their order.
@@ -103,8 +103,7 @@ impl Node {
             Flight::Granted(presentation) | Flight::Sent(presentation) => visit(&mut presentation.lease.attempt),
             Flight::Committing { lease, .. } | Flight::Aborting { lease, .. } => visit(&mut lease.attempt),
         }
-        self.unanswered.iter_mut().for_each(&mut *visit);
-        self.unreturned.iter_mut().for_each(|lease| visit(&mut lease.attempt));
+        self.giving_back.iter_mut().for_each(|lease| visit(&mut lease.attempt));
         self.saving.iter_mut().for_each(|(lease, _)| visit(&mut lease.attempt));
     }
 

@@ -1,7 +1,7 @@
 //! What one node has in its memory of the session. A crash (`kill -9`) leaves nothing of it.
 
 use crate::{
-    record::{Abort, AttemptId, Begin, Commit, Issue, Lease, Moment, Version},
+    record::{Abort, AttemptId, Begin, Commit, Issue, Lease, Moment},
     service::Request,
 };
 
@@ -9,10 +9,9 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Node {
     pub(crate) flight: Flight,
-    /// The attempt whose `begin` was not answered: only under its name can the lease be used that it may hold.
-    pub(crate) unanswered: Option<AttemptId>,
-    /// The lease whose giving back, untouched, was not answered: it is given back again before anything else.
-    pub(crate) unreturned: Option<Lease>,
+    /// Leases that this node may hold and does not want, because a `begin` or a giving back was not answered: it tells
+    /// the store until it has heard.
+    pub(crate) giving_back: Vec<Lease>,
     /// A set that the store did not take; callers of this node get it.
     pub(crate) unsaved: Option<Commit>,
     /// What this node still writes to the store, each under its lease.
@@ -45,7 +44,6 @@ pub(crate) enum Flight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Presentation {
     pub(crate) lease: Lease,
-    pub(crate) seen: Version,
     pub(crate) refresh: Issue,
     pub(crate) first_intent: Moment,
     /// The token was possibly presented before, and the contract allows to do it again.
@@ -78,8 +76,19 @@ impl Node {
         }
     }
 
+    /// The attempt that this node asks to be granted.
+    pub(crate) fn asking(&self) -> Option<AttemptId> {
+        match self.flight {
+            Flight::Asking(begin) => Some(begin.attempt),
+            _ => None,
+        }
+    }
+
     /// Whether something is still to be done here that callers do not see.
     pub(crate) fn is_busy(&self) -> bool {
-        self.flight != Flight::Idle || !self.saving.is_empty() || self.logout != Logout::None
+        self.flight != Flight::Idle
+            || !self.saving.is_empty()
+            || !self.giving_back.is_empty()
+            || self.logout != Logout::None
     }
 }

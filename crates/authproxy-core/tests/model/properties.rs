@@ -11,7 +11,7 @@ use stateright::Property;
 use crate::{
     decision::{Decision, Reason, Told, ZONES, Zone},
     node::{Flight, Node},
-    record::{Abort, Commit, Committed, Lease, Standing},
+    record::{Commit, Committed, Lease, Standing},
     service::{Contract, Request},
     state::{NODES, Protocol, State},
 };
@@ -75,14 +75,11 @@ fn no_needless_login(protocol: &Protocol, state: &State) -> bool {
         Told::Decided(Decision::LogInAgain(Reason::Unknown), _) => false,
         Told::Decided(Decision::Serve | Decision::ServeAndRefresh | Decision::Refresh, _) | Told::Unavailable => true,
     };
-    let callers = (0..NODES).all(|at| {
+    (0..NODES).all(|at| {
         ZONES.into_iter().all(|zone| {
             asked(protocol.told(state, at, zone, true), zone) && asked(protocol.told(state, at, zone, false), zone)
         })
-    });
-    // Whoever waits for a flight that buries the session is told so, whatever the store makes of it.
-    let buried = state.nodes.iter().any(|node| matches!(node.flight, Flight::Aborting { abort: Abort::Dead, .. }));
-    callers && (!buried || state.service.revoked && (state.service.own_verdict || state.ledger.removed))
+    })
 }
 
 fn grace_is_over(protocol: &Protocol, state: &State) -> bool {
@@ -164,13 +161,9 @@ pub(crate) fn sometimes(contract: Contract) -> Vec<Property<Protocol>> {
         Property::sometimes("a node serves an unsaved set", |protocol: &Protocol, state: &State| {
             (0..NODES).any(|at| state.nodes[at].unsaved.is_some() && serves(protocol, state, at))
         }),
-        Property::sometimes("an attempt without answer is taken up again", |_, state: &State| {
+        Property::sometimes("a lease is given back later", |_, state: &State| {
             let holder = state.record.attempt.map(|attempt| attempt.id);
-            state.nodes.iter().any(|node| node.unanswered.is_some() && node.unanswered == holder)
-        }),
-        Property::sometimes("a lease is given back again", |_, state: &State| {
-            let holder = state.record.attempt.map(|attempt| attempt.id);
-            let owed = |node: &Node| node.unreturned.is_some_and(|lease| Some(lease.attempt) == holder);
+            let owed = |node: &Node| node.giving_back.iter().any(|lease| Some(lease.attempt) == holder);
             state.nodes.iter().any(owed)
         }),
         Property::sometimes("everything is over and at rest", |_, state: &State| {
@@ -208,6 +201,6 @@ fn commits(state: &State) -> impl Iterator<Item = (Lease, Commit)> {
 }
 
 fn stores_anew(state: &State, lease: Lease, commit: Commit) -> bool {
-    state.record.last_committed != Some(lease.attempt)
+    !state.record.committed.contains(&Some(lease.attempt))
         && state.record.clone().commit(lease, commit, None) == Committed::Stored
 }

@@ -32,7 +32,8 @@ pub(crate) struct Record {
     pub(crate) doubt_since: Option<Moment>,
     pub(crate) dead: bool,
     pub(crate) removed: bool,
-    pub(crate) last_committed: Option<AttemptId>,
+    /// Whose commits were stored last, the newer first.
+    pub(crate) committed: [Option<AttemptId>; 2],
 }
 
 /// The intent to present: stored before the token is sent.
@@ -112,6 +113,16 @@ pub(crate) enum Aborted {
     Fenced,
 }
 
+impl Verb {
+    /// The attempt that this verb may have granted.
+    pub(crate) fn asks(&self) -> Option<AttemptId> {
+        match self {
+            Self::Begin(begin) => Some(begin.attempt),
+            Self::Commit(..) | Self::Abort(..) => None,
+        }
+    }
+}
+
 impl Record {
     /// What a login stores.
     pub(crate) fn opened() -> Self {
@@ -123,7 +134,7 @@ impl Record {
             doubt_since: None,
             dead: false,
             removed: false,
-            last_committed: None,
+            committed: [None; 2],
         }
     }
 
@@ -174,12 +185,12 @@ impl Record {
     }
 
     /// Stores a new token set on the version that its lease was granted on, even late; never on another, and never
-    /// where the session was removed. The same attempt's repeat gets the same answer.
+    /// where the session was removed. The same attempt's repeat gets the same answer. A new set proves a verdict wrong.
     pub(crate) fn commit(&mut self, lease: Lease, commit: Commit, broken: Option<Rule>) -> Committed {
         if self.removed && broken != Some(Rule::RemovedStaysRemoved) {
             return Committed::Gone;
         }
-        if self.last_committed == Some(lease.attempt) {
+        if self.committed.contains(&Some(lease.attempt)) {
             return Committed::Stored;
         }
         if self.version != lease.base && broken != Some(Rule::ACommitNeedsItsBase) {
@@ -189,7 +200,7 @@ impl Record {
             version: commit.version,
             access: commit.access,
             refresh: commit.refresh.or(self.refresh),
-            last_committed: Some(lease.attempt),
+            committed: [Some(lease.attempt), self.committed[0]],
             ..Self::opened()
         };
         Committed::Stored
@@ -210,7 +221,7 @@ impl Record {
         match abort {
             Abort::Untouched => {}
             Abort::InDoubt => self.doubt_since = Some(held.first_intent),
-            Abort::Dead => (self.dead, self.refresh) = (true, None),
+            Abort::Dead => self.dead = true,
         }
         Aborted::Done
     }

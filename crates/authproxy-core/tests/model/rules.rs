@@ -26,9 +26,9 @@ pub(crate) enum Rule {
     /// Flight: a permission to present again is used only while the contract still allows it, however late the
     /// store's answer came.
     AnOldPermissionIsAskedAgain,
-    /// Flight: a lease whose giving back was not answered is given back again, and the next attempt has a new name. Were
-    /// the old one taken up again, the first giving back could still arrive and free a token that is being presented.
-    AGivenBackNameIsNotUsedAgain,
+    /// Flight: every attempt has a new name. Were that of a lease used again whose giving back was not answered, the
+    /// giving back could still arrive, and free a token that is being presented.
+    EveryAttemptHasANewName,
     /// Flight: a set that was superseded is left alone, because its lineage lives.
     ASupersededSetIsNotRevoked,
     /// Flight and saver: a set that found its session gone is revoked.

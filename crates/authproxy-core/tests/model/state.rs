@@ -2,7 +2,7 @@
 
 use crate::{
     node::Node,
-    record::{AttemptId, Moment, Record, Verb, Version},
+    record::{AttemptId, Lease, Moment, Record, Verb, Version},
     rules::Rule,
     service::{Contract, MOST, Request, Service, Successors},
 };
@@ -99,7 +99,7 @@ impl State {
     pub(crate) fn fresh_attempt(&self) -> AttemptId {
         let taken = |id: &AttemptId| {
             self.record.attempt.is_some_and(|attempt| attempt.id == *id)
-                || self.record.last_committed == Some(*id)
+                || self.record.committed.contains(&Some(*id))
                 || self.is_remembered(*id)
         };
         (1..).find(|id| !taken(id)).expect("a handful of attempts at once")
@@ -110,15 +110,36 @@ impl State {
             || self.late.iter().any(|verb| verb.attempt() == id)
     }
 
-    /// Forgets what can make no difference any more, so that equal situations are equal values.
-    pub(crate) fn settle(&mut self, protocol: &Protocol) {
-        if self.record.removed && protocol.broken.is_none() {
+    /// Forgets verbs that will change nothing whenever they arrive: versions only grow, a name is granted to its own
+    /// `begin` only, and nothing changes a removed session.
+    fn forget_spent_verbs(&mut self) {
+        if self.record.removed {
             self.record = Record { removed: true, ..Record::opened() };
             self.late.clear();
+            self.nodes.iter_mut().for_each(|node| node.giving_back.clear());
         }
-        if self.record.last_committed.is_some_and(|last| !self.is_remembered(last)) {
-            self.record.last_committed = None;
+        let record = &self.record;
+        let held = record.attempt.map(|attempt| attempt.id);
+        self.late.retain(|verb| match verb {
+            Verb::Begin(begin) => record.version <= begin.seen,
+            Verb::Commit(lease, _) => record.version == lease.base && !record.committed.contains(&Some(lease.attempt)),
+            Verb::Abort(lease, _) => record.version <= lease.base,
+        });
+        let asked: Vec<_> =
+            self.nodes.iter().filter_map(Node::asking).chain(self.late.iter().filter_map(Verb::asks)).collect();
+        let may_free = |lease: &Lease| {
+            record.version <= lease.base && (held == Some(lease.attempt) || asked.contains(&lease.attempt))
+        };
+        self.nodes.iter_mut().for_each(|node| node.giving_back.retain(may_free));
+        self.late.retain(|verb| !matches!(verb, Verb::Abort(lease, _) if !may_free(lease)));
+    }
+
+    /// Forgets what can make no difference any more, so that equal situations are equal values.
+    pub(crate) fn settle(&mut self, protocol: &Protocol) {
+        if protocol.broken.is_none() {
+            self.forget_spent_verbs();
         }
+        self.record.committed = self.record.committed.map(|last| last.filter(|last| self.is_remembered(*last)));
         if protocol.contract != Contract::Strict && protocol.broken.is_none() {
             // Here the service tells what is outside its contract; the count only serves the record's own token.
             let current = self.record.refresh.unwrap_or_default();
@@ -134,6 +155,7 @@ impl State {
         self.late.sort_unstable();
         for node in &mut self.nodes {
             node.saving.sort_unstable();
+            node.giving_back.sort_unstable();
         }
         if protocol.folded {
             self.fold();

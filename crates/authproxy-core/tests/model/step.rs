@@ -24,6 +24,10 @@ impl Protocol {
             Action::Abort(at, reply) => self.abort(state, at, reply),
             Action::GiveUpOnStore(at) => self.give_up_on_store(state, at),
             Action::Save(at, nth, reply) => self.save(state, at, nth, reply),
+            Action::GiveBack(at, nth) => {
+                let lease = state.nodes[at].giving_back.remove(nth);
+                let _newer_or_fenced = state.record.abort(lease, Abort::Untouched, self.broken);
+            }
             Action::LogOut(at) => Self::log_out(state, at),
             Action::Acknowledge(at) => Self::acknowledge(state, at),
             Action::LoseLogout(at) => {
@@ -57,17 +61,14 @@ impl Protocol {
         let fresh = state.fresh_attempt();
         let Some(seen) = state.at_hand(at) else { return };
         let node = &mut state.nodes[at];
-        if let Some(lease) = node.unreturned.take() {
-            node.flight = Flight::Aborting { lease, abort: Abort::Untouched };
-            return;
-        }
-        let attempt = node.unanswered.take().unwrap_or(fresh);
+        let old = node.giving_back.first().filter(|_| self.broken == Some(Rule::EveryAttemptHasANewName));
+        let attempt = old.map_or(fresh, |lease| lease.attempt);
         node.flight = Flight::Asking(Begin { seen, attempt, grant_in_doubt: false });
         if self.broken == Some(Rule::TheIntentIsStoredFirst) {
             let lease = Lease { attempt, base: state.record.version };
             if let Some(refresh) = state.record.refresh {
                 let first_intent = state.now;
-                let presentation = Presentation { lease, seen, refresh, first_intent, again: false, repeated: false };
+                let presentation = Presentation { lease, refresh, first_intent, again: false, repeated: false };
                 state.nodes[at].flight = Flight::Granted(presentation);
             }
         }
@@ -86,13 +87,15 @@ impl Protocol {
         match begun {
             Begun::Granted { lease, refresh, first_intent } => {
                 let stale = grant_in_doubt && !may_present_again(first_intent);
-                if stale && self.broken != Some(Rule::AnOldPermissionIsAskedAgain) {
-                    state.nodes[at].flight = Flight::Aborting { lease, abort: Abort::InDoubt };
-                    return;
-                }
-                let again = grant_in_doubt;
-                let presentation = Presentation { lease, seen, refresh, first_intent, again, repeated: false };
-                state.nodes[at].flight = Flight::Granted(presentation);
+                state.nodes[at].flight = if lease.base != seen {
+                    // The store is behind this node, which still has a set to write.
+                    Flight::Aborting { lease, abort: Abort::Untouched }
+                } else if stale && self.broken != Some(Rule::AnOldPermissionIsAskedAgain) {
+                    Flight::Aborting { lease, abort: Abort::InDoubt }
+                } else {
+                    let again = grant_in_doubt;
+                    Flight::Granted(Presentation { lease, refresh, first_intent, again, repeated: false })
+                };
             }
             Begun::InDoubt { since } if !grant_in_doubt && may_present_again(since) => {
                 state.nodes[at].flight = Flight::Asking(Begin { grant_in_doubt: true, ..begin });
@@ -112,10 +115,10 @@ impl Protocol {
 
     fn answer(&self, state: &mut State, at: At) {
         let Flight::Sent(presentation) = state.nodes[at].flight else { return };
-        let Presentation { lease, seen, .. } = presentation;
+        let lease = presentation.lease;
         state.nodes[at].flight = match state.service.process(presentation.request(), self.contract, self.successors) {
             Some(TokenSet { access, refresh }) => {
-                Flight::Committing { lease, commit: Commit { version: seen + 1, access, refresh } }
+                Flight::Committing { lease, commit: Commit { version: lease.base + 1, access, refresh } }
             }
             None => Flight::Aborting { lease, abort: Abort::Dead },
         };
@@ -181,25 +184,20 @@ impl Protocol {
         state.nodes[at].land();
     }
 
-    /// The store is down for this node. It keeps the name of an attempt to ask and a set to write; the rest is left to
-    /// the lease's end. The last request may still reach the store one day.
+    /// The store is down for this node. It keeps a lease to give back and a set to write; the rest is left to the lease's
+    /// end. The last request may still reach the store one day.
     fn give_up_on_store(&self, state: &mut State, at: At) {
         state.left.mishaps -= 1;
         let node = &mut state.nodes[at];
         match node.flight {
             Flight::Asking(begin) => {
                 state.late.push(Verb::Begin(begin));
-                if !begin.grant_in_doubt || self.broken == Some(Rule::AnOldPermissionIsAskedAgain) {
-                    node.unanswered = Some(begin.attempt);
-                }
+                node.giving_back.push(Lease { attempt: begin.attempt, base: begin.seen });
             }
             Flight::Aborting { lease, abort } => {
                 state.late.push(Verb::Abort(lease, abort));
                 match abort {
-                    Abort::Untouched if self.broken == Some(Rule::AGivenBackNameIsNotUsedAgain) => {
-                        node.unanswered = Some(lease.attempt);
-                    }
-                    Abort::Untouched => node.unreturned = Some(lease),
+                    Abort::Untouched => node.giving_back.push(lease),
                     Abort::InDoubt | Abort::Dead => {} // the lease's end will say "in doubt"
                 }
             }
@@ -270,11 +268,7 @@ impl Protocol {
         state.ledger.acknowledged[at] = true;
         node.logout = Logout::None;
         let holds = node.unsaved.take().is_some() || held;
-        if node.flight == Flight::Idle {
-            (node.unanswered, node.unreturned) = (None, None);
-        } else {
-            node.closed = true;
-        }
+        node.closed = node.flight != Flight::Idle;
         if holds {
             state.revoke();
         }
@@ -304,11 +298,9 @@ impl State {
 }
 
 impl Node {
-    /// The flight is over; a session that was closed meanwhile leaves no slot behind.
+    /// The flight is over; a slot that was closed meanwhile is gone with it.
     fn land(&mut self) {
         self.flight = Flight::Idle;
-        if std::mem::take(&mut self.closed) {
-            (self.unanswered, self.unreturned) = (None, None);
-        }
+        self.closed = false;
     }
 }
