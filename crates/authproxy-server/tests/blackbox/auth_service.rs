@@ -31,7 +31,7 @@ pub(crate) enum Mood {
     BreaksOff,
     /// 500 with a stack trace.
     Fails,
-    /// 503 with `Retry-After: 7`.
+    /// 503 with `Retry-After: 2`.
     Overloaded,
     /// 200 with a web page.
     Html,
@@ -58,6 +58,7 @@ struct Shared {
     mood: Mutex<Mood>,
     changed: Condvar,
     requests: AtomicUsize,
+    presentations: AtomicUsize,
     issued: AtomicUsize,
     down: AtomicBool,
 }
@@ -69,6 +70,7 @@ impl AuthService {
             mood: Mutex::new(mood),
             changed: Condvar::new(),
             requests: AtomicUsize::new(0),
+            presentations: AtomicUsize::new(0),
             issued: AtomicUsize::new(0),
             down: AtomicBool::new(false),
         });
@@ -106,6 +108,11 @@ impl AuthService {
     /// How many requests have arrived.
     pub(crate) fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::SeqCst)
+    }
+
+    /// How many of them were refreshes and could be read.
+    pub(crate) fn presentations(&self) -> usize {
+        self.shared.presentations.load(Ordering::SeqCst)
     }
 }
 
@@ -156,6 +163,9 @@ fn converse(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     }
     let request = read_request(&mut stream)?;
     shared.requests.fetch_add(1, Ordering::SeqCst);
+    if request.starts_with("POST /refresh ") {
+        shared.presentations.fetch_add(1, Ordering::SeqCst);
+    }
     let secret = format!("Traceback: {CANARY} in /srv/auth/main.py");
     match shared.mood_to_answer_in() {
         Mood::Works => stream.write_all(work(&request, shared).as_bytes()),
@@ -166,7 +176,7 @@ fn converse(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         }
         Mood::Fails => stream.write_all(answer("500 Internal Server Error", "text/plain", &secret).as_bytes()),
         Mood::Overloaded => {
-            let text = answer("503 Service Unavailable\r\nretry-after: 7", "text/plain", &secret);
+            let text = answer("503 Service Unavailable\r\nretry-after: 2", "text/plain", &secret);
             stream.write_all(text.as_bytes())
         }
         Mood::Html => {

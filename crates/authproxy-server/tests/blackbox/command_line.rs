@@ -99,8 +99,10 @@ fn print_config_names_sources_and_masks_secrets() {
     let ended = Program::run(&["print-config", "--set", "log.format=json"], &environment);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(!ended.stdout.contains(secret) && !ended.stderr.contains(secret));
-    let line =
-        |key: &str| ended.stdout.lines().find(|line| line.starts_with(key)).unwrap_or_else(|| panic!("no {key}"));
+    let line = |key: &str| {
+        let mut lines = ended.stdout.lines().map(|line| line.trim_start_matches("# "));
+        lines.find(|line| line.starts_with(key)).unwrap_or_else(|| panic!("no {key} in {}", ended.stdout))
+    };
     for (key, value, source) in [
         ("auth_url", "https://auth.example.com", "AUTH_URL"),
         ("tokens.access_ttl", "90s", "AUTHPROXY_TOKENS__ACCESS_TTL"),
