@@ -56,8 +56,8 @@ impl World {
     async fn abort(&self, abort: Abort) {
         let lease = Duration::from_secs(1);
         let begin = Begin { seen: Version::FIRST, attempt: AttemptId(1), lease, doubt: IfInDoubt::Report };
-        let begun = self.store.begin(&self.key, begin).await.unwrap();
-        let Begun::Granted { lease, .. } = begun else { panic!("nobody else is here: {begun:?}") };
+        let answer = self.store.begin(&self.key, begin).await.unwrap();
+        let Begun::Granted { lease, .. } = answer else { panic!("nobody else is here: {answer:?}") };
         self.store.abort(&lease, abort).await.unwrap();
     }
 
