@@ -26,7 +26,7 @@ use crate::token::{AccessToken, RefreshToken, TokenSet};
 /// - *No hidden retries*: [`refresh`](Self::refresh) sends its request at most once and follows no redirect. The caller
 ///   decides what may be sent again; a backend that retries by itself would spend a refresh token twice.
 /// - *Cancellation*: a dropped future may or may not have reached the service. The manager never drops a `refresh`
-///   except when the request's timeout passes, and then treats the outcome as ambiguous.
+///   except when the request's timeout or its own shutdown's deadline passes, and then treats the outcome as ambiguous.
 /// - *Honest errors*: a [`RefreshError`] says what is known about the refresh token. When in doubt, it is
 ///   [`RefreshError::Ambiguous`]. [`RefreshError::Rejected`] ends the session, so it needs the service's own verdict.
 /// - *Secrets*: no token, password or body in an error, a log or a `Debug`.

@@ -32,7 +32,7 @@ pub struct ManagerConfig {
     pub max_concurrent_refreshes: usize,
     /// Refreshes that may wait for their turn; more are answered "overloaded". Default 100,000.
     pub max_waiting_refreshes: usize,
-    /// Refresh calls a second, in bursts of at most one second's worth. Default 5,000.
+    /// Refreshes a second, in bursts of at most one second's worth; a second presentation is not counted. Default 5,000.
     pub max_refreshes_per_second: u32,
 }
 

@@ -38,7 +38,8 @@ impl TokenManager {
     ///
     /// # Errors
     ///
-    /// An [`ExchangeError`]. After [`ExchangeError::Unavailable`] the same token may be presented again.
+    /// An [`ExchangeError`]. After [`ExchangeError::Unavailable`] the same token may be presented again; it is spent only
+    /// where the store took the exchange and its answer was lost.
     ///
     /// # Cancel safety
     ///
