@@ -7,7 +7,7 @@ use crate::{
     properties,
     rules::Rule,
     service::{Contract, Successors},
-    state::{Budget, Pauses, Protocol, State},
+    state::{Budget, Pace, Pauses, Protocol, State},
 };
 
 /// Every broken rule shows within so many steps.
@@ -46,7 +46,16 @@ impl Protocol {
         let pauses = if contract == Contract::Grace { Pauses::Never } else { Pauses::Anywhere };
         let graces = u8::from(contract == Contract::Grace);
         let budget = Budget { mishaps, graces, logouts: 1 };
-        Self { contract, successors: Successors::All, rotations: 2, budget, pauses, broken: None, folded: true }
+        Self {
+            contract,
+            successors: Successors::All,
+            rotations: 2,
+            budget,
+            pauses,
+            pace: Pace::Any,
+            broken: None,
+            folded: true,
+        }
     }
 
     /// The same with one rule broken, and names that stay, so that a trace can be read.
@@ -76,8 +85,11 @@ impl Protocol {
     fn keeps_its_promises(self) {
         let checker = self.checker().threads(2).spawn_bfs().join();
         let (states, steps) = (checker.unique_state_count(), checker.state_count());
-        let Protocol { contract, budget, .. } = checker.model();
-        println!("{contract:?}, {budget:?}: {states} states, {steps} steps, at most {} deep", checker.max_depth());
+        let Protocol { contract, successors, budget, .. } = checker.model();
+        println!(
+            "{contract:?} ({successors:?}), {budget:?}: {states} states, {steps} steps, at most {} deep",
+            checker.max_depth()
+        );
         assert!(checker.is_done(), "the exploration was cut short");
         for property in checker.model().properties() {
             let found = checker.discovery(property.name).map(stateright::Path::into_actions);
@@ -98,6 +110,13 @@ fn a_strict_contract_keeps_every_promise_wherever_nodes_stand_still() {
 #[test]
 fn a_grace_keeps_every_promise() {
     Protocol::new(Contract::Grace, 2).keeps_its_promises();
+}
+
+/// What the embedded service does. How soon is too soon, see `limits.rs`.
+#[test]
+fn a_grace_that_repeats_the_successor_keeps_every_promise_at_one_rotation_a_grace() {
+    let protocol = Protocol::new(Contract::Grace, 2);
+    Protocol { successors: Successors::Same, pace: Pace::OncePerGrace, ..protocol }.keeps_its_promises();
 }
 
 #[test]

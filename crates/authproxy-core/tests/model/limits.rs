@@ -31,3 +31,12 @@ fn a_grace_that_replaces_the_first_successor_loses_sessions() {
     let protocol = Protocol { successors: Successors::Newest, ..Protocol::new(Contract::Grace, 1) };
     assert!(protocol.unfolded().counterexample(NOTHING_IS_LOST).is_some());
 }
+
+/// A grace that ends early, with the first use of the successor, is none for a request that the network still holds,
+/// or for a node that was allowed to present just before: if the next rotation follows within the grace, the service
+/// sees reuse. With one rotation a grace nothing is lost, see `explore.rs`.
+#[test]
+fn a_grace_that_ends_with_the_successors_use_does_not_bear_two_rotations_at_once() {
+    let protocol = Protocol { successors: Successors::Same, ..Protocol::new(Contract::Grace, 1) };
+    assert!(protocol.unfolded().counterexample(ONE_PRESENTATION).is_some());
+}

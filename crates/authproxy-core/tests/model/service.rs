@@ -32,13 +32,15 @@ impl Contract {
     }
 }
 
-/// Which of several successors of one token a service with a grace accepts.
+/// What a service with a grace makes of a token that is presented again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Successors {
-    /// All of them.
+    /// A further successor each time; all of them are good.
     All,
-    /// The one that was issued last.
+    /// A further successor each time; only the one that was issued last is good.
     Newest,
+    /// The same successor again, and only until that is used itself: what the embedded service does.
+    Same,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,6 +50,10 @@ enum Token {
     /// Spent, and accepted again until the grace period ends. The successor is kept where the next one replaces it.
     InGrace {
         successor: Option<Issue>,
+    },
+    /// Spent, and answered with its successor again until the grace period ends or the successor is spent.
+    Repeated {
+        successor: Issue,
     },
     /// Spent, and answered again under the same key.
     Answered {
@@ -114,7 +120,7 @@ impl Service {
             return Some(TokenSet { access: request.refresh, refresh: None }); // its access tokens need no numbers
         }
         match self.tokens[usize::from(request.refresh)] {
-            Token::Answered { successor, .. } => {
+            Token::Answered { successor, .. } | Token::Repeated { successor } => {
                 return Some(TokenSet { access: successor, refresh: Some(successor) });
             }
             Token::InGrace { successor: Some(replaced) } => self.tokens[usize::from(replaced)] = Token::Spent,
@@ -124,6 +130,7 @@ impl Service {
         let successor = Issue::try_from(unissued.expect("the bounds let it issue fewer") + 1).expect("a small number");
         self.tokens[usize::from(request.refresh)] = match contract {
             Contract::Idempotent => Token::Answered { successor, key: request.key },
+            Contract::Grace if successors == Successors::Same => Token::Repeated { successor },
             Contract::Grace => Token::InGrace { successor: (successors == Successors::Newest).then_some(successor) },
             Contract::Strict | Contract::Reusable => Token::Spent,
         };
@@ -135,16 +142,22 @@ impl Service {
     pub(crate) fn accepts(&self, request: Request) -> bool {
         let in_contract = match self.tokens[usize::from(request.refresh)] {
             Token::Good | Token::InGrace { .. } => true,
+            Token::Repeated { successor } => self.tokens[usize::from(successor)] == Token::Good,
             Token::Answered { key, .. } => key == request.key,
             Token::Spent | Token::Unissued => false,
         };
         in_contract && !self.revoked
     }
 
+    /// Whether this token is still issued again in answer to its predecessor.
+    pub(crate) fn repeats(&self, token: Issue) -> bool {
+        self.tokens.contains(&Token::Repeated { successor: token })
+    }
+
     /// The grace period of everything that was spent until now is over.
     pub(crate) fn grace_ends(&mut self) {
         for token in &mut self.tokens {
-            if matches!(token, Token::InGrace { .. }) {
+            if matches!(token, Token::InGrace { .. } | Token::Repeated { .. }) {
                 *token = Token::Spent;
             }
         }
@@ -167,6 +180,7 @@ impl Service {
                 Token::InGrace { successor: Some(successor) } => {
                     Token::InGrace { successor: Some(held.place_of(successor)) }
                 }
+                Token::Repeated { successor } => Token::Repeated { successor: held.place_of(successor) },
                 Token::Answered { successor, key } => Token::Answered { successor: held.place_of(successor), key },
                 other => other,
             };
@@ -177,7 +191,7 @@ impl Service {
     fn successor(&self, token: usize) -> Option<Issue> {
         match self.tokens[token] {
             Token::InGrace { successor } => successor,
-            Token::Answered { successor, .. } => Some(successor),
+            Token::Repeated { successor } | Token::Answered { successor, .. } => Some(successor),
             Token::Good | Token::Spent | Token::Unissued => None,
         }
     }
