@@ -34,8 +34,6 @@ pub(crate) enum Decision {
 pub(crate) enum Reason {
     Rejected,
     OutcomeLost,
-    /// Logged out.
-    Unknown,
 }
 
 /// What a caller at one node is told, before any flight.

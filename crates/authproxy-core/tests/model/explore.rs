@@ -65,7 +65,9 @@ impl Protocol {
             let finish = HasDiscoveries::AnyOf([property].into());
             let checker = self.clone().checker().target_max_depth(steps).finish_when(finish).spawn_bfs().join();
             let trace = checker.discovery(property)?.into_actions();
-            trace.iter().for_each(|action| println!("    {action:?}"));
+            for action in &trace {
+                println!("    {action:?}");
+            }
             Some(trace)
         })
     }
@@ -90,7 +92,7 @@ impl Protocol {
 
 #[test]
 fn a_strict_contract_keeps_every_promise_wherever_nodes_stand_still() {
-    Protocol::new(Contract::Strict, 3).keeps_its_promises();
+    Protocol::new(Contract::Strict, 4).keeps_its_promises();
 }
 
 #[test]
@@ -106,4 +108,13 @@ fn reusable_tokens_keep_every_promise_wherever_nodes_stand_still() {
 #[test]
 fn an_idempotency_key_keeps_every_promise_wherever_nodes_stand_still() {
     Protocol::new(Contract::Idempotent, 2).keeps_its_promises();
+}
+
+#[test]
+#[ignore = "half a minute with --release, several without"]
+fn one_more_mishap_breaks_no_promise() {
+    Protocol::new(Contract::Strict, 5).keeps_its_promises();
+    for contract in [Contract::Reusable, Contract::Idempotent, Contract::Grace] {
+        Protocol::new(contract, 3).keeps_its_promises();
+    }
 }

@@ -62,7 +62,7 @@ pub(crate) enum Logout {
 }
 
 impl Presentation {
-    pub(crate) fn request(&self) -> Request {
+    pub(crate) fn request(self) -> Request {
         Request { refresh: self.refresh, key: self.lease.base }
     }
 }

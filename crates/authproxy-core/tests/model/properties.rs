@@ -56,6 +56,7 @@ fn untouched_is_untouched(protocol: &Protocol, state: &State) -> bool {
     !untouched || !presented || protocol.contract == Contract::Reusable
 }
 
+/// The table says so, and nothing that a node or the store can be in makes it say otherwise.
 fn no_needless_wait(protocol: &Protocol, state: &State) -> bool {
     (0..NODES).all(|at| {
         [Zone::Fresh, Zone::Ahead].into_iter().all(|zone| {
@@ -72,7 +73,6 @@ fn no_needless_login(protocol: &Protocol, state: &State) -> bool {
         Told::Decided(Decision::LogInAgain(Reason::OutcomeLost), _) => {
             zone == Zone::Expired && (protocol.contract == Contract::Strict || grace_is_over(protocol, state))
         }
-        Told::Decided(Decision::LogInAgain(Reason::Unknown), _) => false,
         Told::Decided(Decision::Serve | Decision::ServeAndRefresh | Decision::Refresh, _) | Told::Unavailable => true,
     };
     (0..NODES).all(|at| {
@@ -102,7 +102,7 @@ fn nothing_is_lost(protocol: &Protocol, state: &State) -> bool {
     !state.ledger.forgotten && (accepted || beyond_saving)
 }
 
-/// A node with an unsaved set may be cut off from the store and cannot know better; see the limits in `main.rs`.
+/// A node with an unsaved set may be cut off from the store and cannot know better; see `limits.rs`.
 /// The node that acknowledged, and every node without such a set, serve nothing any more.
 fn not_served_after_logout(protocol: &Protocol, state: &State) -> bool {
     let acknowledged = state.ledger.acknowledged;

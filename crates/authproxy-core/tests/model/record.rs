@@ -115,7 +115,7 @@ pub(crate) enum Aborted {
 
 impl Verb {
     /// The attempt that this verb may have granted.
-    pub(crate) fn asks(&self) -> Option<AttemptId> {
+    pub(crate) fn asks(self) -> Option<AttemptId> {
         match self {
             Self::Begin(begin) => Some(begin.attempt),
             Self::Commit(..) | Self::Abort(..) => None,

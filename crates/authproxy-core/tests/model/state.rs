@@ -40,6 +40,7 @@ pub(crate) struct Budget {
 
 /// What happened, for the properties only: no node and no store looks at it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(clippy::struct_excessive_bools)] // a list of independent marks
 pub(crate) struct Ledger {
     /// How often each refresh token was possibly presented; stops counting at 2.
     pub(crate) presented: [u8; MOST + 1],
@@ -102,7 +103,7 @@ impl State {
                 || self.record.committed.contains(&Some(*id))
                 || self.is_remembered(*id)
         };
-        (1..).find(|id| !taken(id)).expect("a handful of attempts at once")
+        (1..=AttemptId::MAX).find(|id| !taken(id)).expect("a handful of attempts at once")
     }
 
     fn is_remembered(&self, id: AttemptId) -> bool {
@@ -126,7 +127,7 @@ impl State {
             Verb::Abort(lease, _) => record.version <= lease.base,
         });
         let asked: Vec<_> =
-            self.nodes.iter().filter_map(Node::asking).chain(self.late.iter().filter_map(Verb::asks)).collect();
+            self.nodes.iter().filter_map(Node::asking).chain(self.late.iter().filter_map(|verb| verb.asks())).collect();
         let may_free = |lease: &Lease| {
             record.version <= lease.base && (held == Some(lease.attempt) || asked.contains(&lease.attempt))
         };

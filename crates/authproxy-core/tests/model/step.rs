@@ -78,19 +78,19 @@ impl Protocol {
     fn begin(&self, state: &mut State, at: At, reply: Reply) {
         let Flight::Asking(begin) = state.nodes[at].flight else { return };
         let Begin { seen, grant_in_doubt, .. } = begin;
-        let begun = state.record.begin(begin, state.now, self.broken);
+        let answer = state.record.begin(begin, state.now, self.broken);
         if reply == Reply::Lost {
             state.left.mishaps -= 1;
             return;
         }
         let may_present_again = |first_intent| self.contract.may_present_again(first_intent, state.now);
-        match begun {
+        match answer {
             Begun::Granted { lease, refresh, first_intent } => {
-                let stale = grant_in_doubt && !may_present_again(first_intent);
+                let too_late = grant_in_doubt && !may_present_again(first_intent);
                 state.nodes[at].flight = if lease.base != seen {
                     // The store is behind this node, which still has a set to write.
                     Flight::Aborting { lease, abort: Abort::Untouched }
-                } else if stale && self.broken != Some(Rule::AnOldPermissionIsAskedAgain) {
+                } else if too_late && self.broken != Some(Rule::AnOldPermissionIsAskedAgain) {
                     Flight::Aborting { lease, abort: Abort::InDoubt }
                 } else {
                     let again = grant_in_doubt;
@@ -113,6 +113,8 @@ impl Protocol {
         state.nodes[at].flight = Flight::Sent(presentation);
     }
 
+    /// A verdict is buried by an abort, which is told of a newer version: the flight's look at the store before that only
+    /// spares the try.
     fn answer(&self, state: &mut State, at: At) {
         let Flight::Sent(presentation) = state.nodes[at].flight else { return };
         let lease = presentation.lease;
