@@ -3,77 +3,30 @@
 //! `SESSIONS=100000` in the environment makes it smaller. Judges no time; that a hit allocates nothing is asserted.
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, clippy::disallowed_methods, missing_docs)]
 
+mod issuer;
+
 use std::{
     hint::black_box,
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
     task::{Context, Waker},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use async_trait::async_trait;
-use authproxy_core::{
-    AccessToken, AuthBackend, Credentials, MemoryStore, RefreshToken, SessionKey, TokenManager, TokenSet,
-    backend::{BackendError, Cause, IssuedTokens, Login, RefreshError, RefreshRequest, Registration, Reply},
-    clock::{Clock, SystemClock},
-};
+use authproxy_core::SessionKey;
 
 const ROUNDS: usize = 2_100_000;
 const REPEATS: usize = 7;
 
-/// Issues tokens of 800 bytes that live for hours, and remembers none.
-struct Issuer {
-    issued: AtomicU64,
-    clock: Arc<dyn Clock>,
-}
-
-#[async_trait]
-impl AuthBackend for Issuer {
-    async fn register(&self, _: &Registration) -> Result<Reply, BackendError> {
-        Err(BackendError::TimedOut)
-    }
-
-    async fn login(&self, _: &Credentials) -> Result<Login, BackendError> {
-        let number = self.issued.fetch_add(1, Ordering::Relaxed);
-        let tokens = TokenSet {
-            access_token: AccessToken::new(&format!("{number:0800}")).unwrap(),
-            access_expires_at: Some(self.clock.now().plus(Duration::from_hours(6))),
-            refresh_token: RefreshToken::new(&format!("{number:0800}")).ok(),
-            refresh_expires_at: Some(self.clock.now().plus(Duration::from_hours(12))),
-            refresh_in: None,
-        };
-        Ok(Login::Issued(IssuedTokens { tokens, extra: <_>::default() }))
-    }
-
-    async fn refresh(&self, _: RefreshRequest<'_>) -> Result<TokenSet, RefreshError> {
-        Err(RefreshError::NotProcessed { retry_after: None, cause: Cause::new("no refresh is due") })
-    }
-
-    async fn protected(&self, _: &AccessToken) -> Result<Reply, BackendError> {
-        Err(BackendError::TimedOut)
-    }
-}
-
 fn main() {
     let sessions = std::env::var("SESSIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(1_000_000);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let store = Arc::new(MemoryStore::with_clock(sessions, clock.clone()));
-    let backend = Arc::new(Issuer { issued: AtomicU64::new(0), clock: clock.clone() });
-    let manager = {
-        let _inside = runtime.enter();
-        TokenManager::builder(backend, store).clock(clock).build()
-    };
+    let manager = issuer::manager(&runtime, sessions, std::sync::Arc::new(authproxy_core::clock::SystemClock::new()));
     let mut keys = Vec::with_capacity(sessions);
     let resident = resident_bytes();
     let memory = allocation_counter::measure(|| {
         runtime.block_on(async {
             for _ in 0..sessions {
-                let opened = manager.open(Credentials::password("user@example.com", "p"), false).await.unwrap();
-                keys.push(opened.id.key());
+                keys.push(issuer::open(&manager).await);
             }
         });
     });

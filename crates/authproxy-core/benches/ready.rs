@@ -1,0 +1,54 @@
+//! The hot path by divan, with a million sessions of which a thousand are in use:
+//! `cargo bench -p authproxy-core --bench ready`
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod issuer;
+
+use std::{
+    pin::pin,
+    sync::LazyLock,
+    task::{Context, Waker},
+};
+
+use authproxy_core::{SessionKey, TokenManager};
+use divan::{Bencher, black_box};
+use tokio::runtime::{Builder, Runtime};
+
+static FULL: LazyLock<(Runtime, TokenManager, Vec<SessionKey>)> = LazyLock::new(|| {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let manager = issuer::manager(&runtime, 1_000_000, std::sync::Arc::new(authproxy_core::clock::SystemClock::new()));
+    let keys = runtime.block_on(async {
+        let mut keys = Vec::new();
+        for session in 0..1_000_000 {
+            let key = issuer::open(&manager).await;
+            if session % 1_000 == 0 {
+                keys.push(key);
+            }
+        }
+        keys
+    });
+    (runtime, manager, keys)
+});
+
+fn main() {
+    LazyLock::force(&FULL);
+    divan::main();
+}
+
+#[divan::bench(sample_size = 10_000)]
+fn peek(bencher: Bencher) {
+    let (_, manager, keys) = &*FULL;
+    let mut keys = keys.iter().cycle();
+    bencher.bench_local(|| black_box(manager.peek(keys.next().unwrap())).unwrap());
+}
+
+#[divan::bench(sample_size = 10_000)]
+fn ready_access_token(bencher: Bencher) {
+    let (_, manager, keys) = &*FULL;
+    let mut keys = keys.iter().cycle();
+    let mut context = Context::from_waker(Waker::noop());
+    bencher.bench_local(|| {
+        let key = keys.next().unwrap();
+        assert!(pin!(manager.access_token(black_box(key))).poll(&mut context).is_ready());
+    });
+}
