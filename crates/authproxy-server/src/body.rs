@@ -1,14 +1,59 @@
-//! Reading a request's body: whole, bounded in size and in time.
+//! Bodies: a request's, read whole, bounded in size and in time; an answer's, at hand or streamed from an upstream.
 
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use http::{HeaderMap, header::CONTENT_LENGTH};
-use http_body_util::BodyExt;
+use http_body::{Frame, SizeHint};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use zeroize::Zeroizing;
 
 use crate::problem::Problem;
+
+/// An answer's body.
+pub(crate) enum Body {
+    /// At hand.
+    Whole(Full<Bytes>),
+}
+
+/// Why an answer's body ended early: its peer is told by the connection's end.
+pub(crate) type BodyError = Infallible;
+
+impl Body {
+    /// A body that is at hand.
+    pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self::Whole(Full::new(bytes.into()))
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Whole(whole) => Pin::new(whole).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(whole) => whole.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(whole) => whole.size_hint(),
+        }
+    }
+}
 
 /// Reads at most `limit` bytes in at most `within`. A body that says it is longer is not read at all.
 ///

@@ -18,20 +18,24 @@ pub mod keys;
 pub mod load;
 pub mod mistake;
 pub mod origin;
+pub mod upstream;
 
 use std::{
     fmt,
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
 use authproxy_core::backend::RotationContract;
+pub use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 pub use self::{
     load::{Flag, Inputs, Loaded, Purpose, Setting, load},
     mistake::{Mistake, Mistakes, Source},
     route::{RouteAccess, RouteConfig},
+    upstream::UpstreamUrl,
 };
 
 /// Everything that can be configured. [`Config::default`] holds the documented defaults.
@@ -64,6 +68,12 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// How the program logs.
     pub log: LogConfig,
+    /// How browsers are spoken to over TLS. Default: not at all.
+    pub tls: TlsConfig,
+    /// The gateways whose `X-Forwarded-*` headers are believed. Default: none.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How `/auth/verify` answers.
+    pub verify: VerifyConfig,
     /// APIs behind the session. Default: none.
     pub route: Vec<RouteConfig>,
 }
@@ -73,6 +83,23 @@ pub struct Config {
 pub struct AdminConfig {
     /// Where operators connect. Default: off.
     pub listen: Option<SocketAddr>,
+}
+
+/// `tls.*`: both or none.
+#[derive(Clone, Debug, Default)]
+pub struct TlsConfig {
+    /// PEM file with the certificate and what leads from it to an authority. Default: none, plain HTTP.
+    pub cert: Option<PathBuf>,
+    /// PEM file with its private key. Default: none.
+    pub key: Option<PathBuf>,
+}
+
+/// `verify.*`: forward-auth.
+#[derive(Clone, Debug, Default)]
+pub struct VerifyConfig {
+    /// Where a navigation without a session is redirected to; only for gateways that pass the redirect on (Traefik,
+    /// Caddy, Envoy; not nginx). A path or an http(s) URL. Default: none, 401.
+    pub login_page: Option<String>,
 }
 
 /// Who gets tokens in the body of an answer.
@@ -251,6 +278,9 @@ impl Default for Config {
                 drain_timeout: seconds(30),
             },
             log: LogConfig::default(),
+            tls: TlsConfig::default(),
+            trusted_proxies: Vec::new(),
+            verify: VerifyConfig::default(),
             route: Vec::new(),
         }
     }

@@ -14,7 +14,7 @@ use authproxy_core::{
     manager::{ShutdownReport, TokenManager},
 };
 use http::{HeaderMap, Request, Response, Version};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -24,12 +24,13 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    body::Body,
     config::{Config, LimitsConfig},
     cookie::SessionCookie,
     origin::{OriginError, Origins},
     problem::Problem,
     response,
-    service::App,
+    service::{App, Peer},
     socket::{Busy, Patience, Socket},
     telemetry,
 };
@@ -158,9 +159,9 @@ impl Connections {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _peer)) => {
+                Ok((stream, address)) => {
                     pause = ACCEPT_PAUSE;
-                    self.spawn(stream);
+                    self.spawn(stream, Peer { address, tls: false });
                 }
                 // The peer's affair: it hung up before it was accepted.
                 Err(error) if is_about_one_connection(&error) => {}
@@ -176,11 +177,11 @@ impl Connections {
         }
     }
 
-    fn spawn(&self, stream: TcpStream) {
+    fn spawn(&self, stream: TcpStream, peer: Peer) {
         // Answers are small and written whole: waiting for more to send only delays them.
         let _ = stream.set_nodelay(true);
         if let Ok(slot) = self.slots.clone().try_acquire_owned() {
-            let connection = self.connection(stream, slot);
+            let connection = self.connection(stream, peer, slot);
             let cut_off = self.cut_off.clone();
             self.tasks.spawn(async move {
                 tokio::select! {
@@ -199,7 +200,12 @@ impl Connections {
     }
 
     /// Serves one connection. Its errors are its own: they end it, and nothing else.
-    fn connection(&self, stream: TcpStream, slot: OwnedSemaphorePermit) -> impl Future<Output = ()> + use<> {
+    fn connection(
+        &self,
+        stream: TcpStream,
+        peer: Peer,
+        slot: OwnedSemaphorePermit,
+    ) -> impl Future<Output = ()> + use<> {
         let (app, draining, busy) = (self.app.clone(), self.draining.clone(), Busy::default());
         let socket = Socket::new(stream, patience(&self.limits), busy.clone());
         async move {
@@ -207,7 +213,7 @@ impl Connections {
             let service = service_fn(move |request: Request<Incoming>| {
                 let (app, guard) = (app.clone(), busy.begin());
                 let answer = async move {
-                    let response = app.answer(request).await;
+                    let response = app.answer(request, peer).await;
                     drop(guard);
                     Ok::<_, Infallible>(response)
                 };
@@ -274,7 +280,7 @@ async fn refuse(mut socket: Socket<TcpStream>, problem: Problem) {
 }
 
 /// An answer as bytes, for a connection that hyper has given up.
-async fn serialize(response: Response<Full<bytes::Bytes>>) -> Vec<u8> {
+async fn serialize(response: Response<Body>) -> Vec<u8> {
     let (head, body) = response.into_parts();
     let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes);
     let mut bytes = format!("{:?} {}\r\n", Version::HTTP_11, head.status).into_bytes();

@@ -1,6 +1,6 @@
 //! One request from end to end, as one column of guards in security order.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use authproxy_core::{
     backend::AuthBackend,
@@ -14,13 +14,12 @@ use http::{
     header::{ALLOW, SET_COOKIE},
     request::Parts,
 };
-use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
 use crate::{
-    body,
+    body::{self, Body},
     config::{Config, LimitsConfig, TokenDelivery},
     cookie::{Presented, SessionCookie},
     csrf, handlers,
@@ -40,6 +39,13 @@ pub(crate) struct App {
     delivery: TokenDelivery,
     origins: Origins,
     limits: LimitsConfig,
+}
+
+/// Who has connected, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: bool,
 }
 
 /// A request that has passed every guard.
@@ -76,7 +82,7 @@ impl App {
     }
 
     /// Answers a request, whatever it is and whatever goes wrong.
-    pub(crate) async fn answer(&self, request: http::Request<Incoming>) -> Response {
+    pub(crate) async fn answer(&self, request: http::Request<Incoming>, _peer: Peer) -> Response {
         let began = Instant::now();
         let (head, body) = request.into_parts();
         let id = RequestId::of(&head.headers);
@@ -178,7 +184,7 @@ impl App {
 }
 
 fn options(allow: &str) -> Response {
-    let mut response = http::Response::new(Full::new(Bytes::new()));
+    let mut response = http::Response::new(Body::whole(Bytes::new()));
     *response.status_mut() = StatusCode::NO_CONTENT;
     let allow = HeaderValue::from_str(allow).expect("names of methods are visible ASCII");
     response.headers_mut().insert(ALLOW, allow);

@@ -9,14 +9,14 @@ use std::{
 };
 
 /// Scheme, host and port (RFC 6454, section 4). `Display` writes the canonical form, without a trailing slash.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
     https: bool,
     host: Host,
     port: Option<u16>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Host {
     Name(String),
     Ip(IpAddr),
@@ -70,6 +70,12 @@ impl Origin {
     /// The host as a URL writes it: a name, or a number, IPv6 in brackets.
     pub fn host(&self) -> String {
         self.host.to_string()
+    }
+
+    /// Host and port as a `Host` header writes them: without the scheme's own port.
+    pub fn authority(&self) -> String {
+        let host = &self.host;
+        self.port.map_or_else(|| host.to_string(), |port| format!("{host}:{port}"))
     }
 
     /// The port, also where it is the scheme's own.

@@ -1,30 +1,42 @@
 //! `[[route]]`: an API behind the session. Read and checked here; a server that forwards comes later.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
+use http::{HeaderName, HeaderValue, Method};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
 use super::{
-    field::{allowed_duration, duration_in},
     mistake::{Mistake, Refusal, Source, cut},
-    origin::{BaseUrl, Origin, parse_path},
+    origin::{Origin, parse_path},
     raw::Raw,
     suggest::nearest,
+    upstream::{InvalidUpstream, UpstreamUrl},
 };
 
 /// One API behind the session.
+///
+/// ```
+/// use authproxy_server::config::{RouteConfig, UpstreamUrl};
+///
+/// let upstream: UpstreamUrl = "http://127.0.0.1:9000".parse()?;
+/// let mut route = RouteConfig::new("/api", upstream);
+/// route.strip_prefix = true;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RouteConfig {
     /// The paths it serves: this one and those below it. Begins with a slash; ends with one only when it is `/`.
     pub prefix: String,
-    /// The host it serves, in lower case. Default: every host.
+    /// The host it serves, in lower case, without a port. Default: every host.
     pub host: Option<String>,
-    /// The base URL of the resource server.
-    pub upstream: String,
+    /// Where the resource server is.
+    pub upstream: UpstreamUrl,
+    /// PEM file with the authorities that an https upstream's certificate must come from. Default: the system's.
+    pub upstream_ca: Option<PathBuf>,
     /// Whether the upstream gets the path without the prefix. Default: no.
     pub strip_prefix: bool,
     /// What the upstream gets instead of the prefix. Default: the prefix itself.
@@ -32,11 +44,66 @@ pub struct RouteConfig {
     /// Who may call it. Default: those with a session.
     pub access: RouteAccess,
     /// The methods it serves. Default, when empty: all.
-    pub methods: Vec<String>,
-    /// For connecting to the upstream. Default: the server's.
-    pub connect_timeout: Option<Duration>,
-    /// For the first byte of the upstream's answer. Default: the server's.
-    pub timeout: Option<Duration>,
+    pub methods: Vec<Method>,
+    /// Whether the upstream gets the browser's `Host` instead of its own. Default: no.
+    pub preserve_host: bool,
+    /// Where a navigation without a session is sent to log in, a path or an http(s) URL; other requests get 401.
+    /// Default: none, navigations get 401 too.
+    pub login_page: Option<String>,
+    /// The header that carries the access token. Default: `Authorization`, as `Bearer`; any other holds the bare token.
+    pub token_header: Option<HeaderName>,
+    /// The header that carries the user's name. Default: none.
+    pub user_header: Option<HeaderName>,
+    /// Headers that carry a claim of a JWT access token: text, number or boolean, not checked. Default: none.
+    pub claim_headers: Vec<(HeaderName, String)>,
+    /// What the upstream gets in addition; replaces the browser's own. Default: nothing.
+    pub add_request_headers: Vec<(HeaderName, HeaderValue)>,
+    /// What the upstream does not get. Default: nothing beyond what no upstream gets.
+    pub remove_request_headers: Vec<HeaderName>,
+    /// What the browser gets in addition; replaces the upstream's own. Default: nothing.
+    pub add_response_headers: Vec<(HeaderName, HeaderValue)>,
+    /// What the browser does not get. Default: nothing.
+    pub remove_response_headers: Vec<HeaderName>,
+    /// For connecting to the upstream, TLS included, and for waiting for a free connection. Default 2 seconds.
+    pub connect_timeout: Duration,
+    /// From the request's end to the first byte of the upstream's answer. Default 30 seconds.
+    pub first_byte_timeout: Duration,
+    /// The longest silence inside a body, in either direction, and of a tunnel. Default 5 minutes.
+    pub idle_timeout: Duration,
+    /// The most bytes of a request's body. Default 10 MiB.
+    pub body_limit: u64,
+    /// The most connections to the upstream at once. Default 512.
+    pub max_connections: usize,
+}
+
+impl RouteConfig {
+    /// A route for those with a session, with every default.
+    pub fn new(prefix: impl Into<String>, upstream: UpstreamUrl) -> Self {
+        Self {
+            prefix: prefix.into(),
+            host: None,
+            upstream,
+            upstream_ca: None,
+            strip_prefix: false,
+            rewrite_prefix: None,
+            access: RouteAccess::default(),
+            methods: Vec::new(),
+            preserve_host: false,
+            login_page: None,
+            token_header: None,
+            user_header: None,
+            claim_headers: Vec::new(),
+            add_request_headers: Vec::new(),
+            remove_request_headers: Vec::new(),
+            add_response_headers: Vec::new(),
+            remove_response_headers: Vec::new(),
+            connect_timeout: Duration::from_secs(2),
+            first_byte_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(300),
+            body_limit: 10 * 1024 * 1024,
+            max_connections: 512,
+        }
+    }
 }
 
 /// Who may call a route.
@@ -51,13 +118,11 @@ pub enum RouteAccess {
     Public,
 }
 
-const KEYS: [&str; 9] =
-    ["prefix", "host", "upstream", "strip_prefix", "rewrite_prefix", "access", "methods", "connect_timeout", "timeout"];
+const KEYS: [&str; 7] = ["prefix", "host", "upstream", "strip_prefix", "rewrite_prefix", "access", "methods"];
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-const TIMEOUT: std::ops::RangeInclusive<u64> = 1..=3_600_000;
 
 const PATH: &str = "a path such as /api, without escapes, dots and empty segments";
-const URL: &str = "an http or https URL, such as http://127.0.0.1:9000";
+const UPSTREAM: &str = "an http or https URL, such as http://127.0.0.1:9000, or unix:/path/to/socket";
 
 /// Reads one entry; `at` tells the line of an offset. `None` when it has mistakes, which are added.
 pub(super) fn read(
@@ -72,17 +137,14 @@ pub(super) fn read(
     };
     let mut reader = Reader { table, at, mistakes };
     reader.unknown_keys();
-    let route = RouteConfig {
-        prefix: reader.read("prefix", PATH, path).unwrap_or_default(),
-        host: reader.read("host", "a host name without a port", host),
-        upstream: reader.read("upstream", URL, base_url).unwrap_or_default(),
-        strip_prefix: reader.read("strip_prefix", "true or false", Raw::switch).unwrap_or_default(),
-        rewrite_prefix: reader.read("rewrite_prefix", PATH, path),
-        access: reader.read("access", "session, bearer or public", access).unwrap_or_default(),
-        methods: reader.read("methods", &METHODS.join(", "), methods).unwrap_or_default(),
-        connect_timeout: reader.read("connect_timeout", &allowed_duration(&TIMEOUT), timeout),
-        timeout: reader.read("timeout", &allowed_duration(&TIMEOUT), timeout),
-    };
+    let prefix = reader.read("prefix", PATH, path).unwrap_or_default();
+    let upstream = reader.read("upstream", UPSTREAM, upstream);
+    let mut route = RouteConfig::new(prefix, upstream.unwrap_or_else(UpstreamUrl::nowhere));
+    route.host = reader.read("host", "a host name without a port", host);
+    route.strip_prefix = reader.read("strip_prefix", "true or false", Raw::switch).unwrap_or_default();
+    route.rewrite_prefix = reader.read("rewrite_prefix", PATH, path);
+    route.access = reader.read("access", "session, bearer or public", access).unwrap_or_default();
+    route.methods = reader.read("methods", &METHODS.join(", "), methods).unwrap_or_default();
     let start = at(entry.span().start);
     for key in ["prefix", "upstream"].into_iter().filter(|key| !table.contains_key(*key)) {
         mistakes.push(mistake(start.clone(), &format!("route.{key}"), "is required"));
@@ -153,9 +215,9 @@ fn host(raw: &Raw) -> Result<String, Refusal> {
     if text.eq_ignore_ascii_case(&origin.host()) { Ok(origin.host()) } else { Err(refuse()) }
 }
 
-fn base_url(raw: &Raw) -> Result<String, Refusal> {
+fn upstream(raw: &Raw) -> Result<UpstreamUrl, Refusal> {
     let text = raw.text()?;
-    BaseUrl::parse(text).map(|url| url.to_string()).map_err(|reason| Refusal::of_url(text, reason))
+    text.parse().map_err(|InvalidUpstream(reason)| Refusal::of_url(text, reason))
 }
 
 fn access(raw: &Raw) -> Result<RouteAccess, Refusal> {
@@ -167,15 +229,11 @@ fn access(raw: &Raw) -> Result<RouteAccess, Refusal> {
     }
 }
 
-fn methods(raw: &Raw) -> Result<Vec<String>, Refusal> {
+fn methods(raw: &Raw) -> Result<Vec<Method>, Refusal> {
     let items = raw.items()?;
     match items.iter().find(|item| !METHODS.contains(item)) {
         Some(odd) => Err(Refusal::of(odd, "is no method that is forwarded")),
         None if items.is_empty() => Err(Refusal::unseen("is empty")),
-        None => Ok(items.into_iter().map(str::to_owned).collect()),
+        None => Ok(items.iter().filter_map(|item| item.parse().ok()).collect()),
     }
-}
-
-fn timeout(raw: &Raw) -> Result<Duration, Refusal> {
-    duration_in(raw.text()?, &TIMEOUT)
 }
