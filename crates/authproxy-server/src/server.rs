@@ -21,12 +21,16 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 
 use crate::{
     body::Body,
     config::{Config, LimitsConfig},
     cookie::SessionCookie,
+    forward::TrustError,
     origin::{OriginError, Origins},
     problem::Problem,
     response,
@@ -69,6 +73,8 @@ pub struct Server {
 pub struct Report {
     /// Connections that were cut off at the deadline.
     pub connections_cut: usize,
+    /// Streams, tunnels and long polls of sessions that still lasted when the shutdown began.
+    pub connections_lasting: usize,
     /// What the manager could not finish.
     pub sessions: ShutdownReport,
 }
@@ -101,7 +107,7 @@ impl Server {
         let limits = self.config.limits.clone();
         let manager = self.manager.clone();
         let connections = Connections {
-            app: Arc::new(App::new(self.manager, self.backend, origins, &self.config)),
+            app: Arc::new(App::new(self.manager, self.backend, origins, &self.config)?),
             limits: limits.clone(),
             slots: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
@@ -109,14 +115,20 @@ impl Server {
             draining: CancellationToken::new(),
             cut_off: CancellationToken::new(),
         };
+        let app = connections.app.clone();
+        let watched = app.clone();
+        let watch =
+            AbortOnDropHandle::new(tokio::spawn(async move { watched.forwarder.live.watch(&watched.manager).await }));
         connections.accept_until(listener, shutdown).await;
 
         tracing::info!("shutting down");
+        let connections_lasting = app.forwarder.live.len();
         let deadline = Instant::now() + limits.drain_timeout;
         let connections_cut = connections.drain(deadline).await;
+        drop(watch);
         let left = deadline.saturating_duration_since(Instant::now());
-        let report = Report { connections_cut, sessions: manager.shutdown(left).await };
-        tracing::info!(connections_cut, sessions = ?report.sessions, "shut down");
+        let report = Report { connections_cut, connections_lasting, sessions: manager.shutdown(left).await };
+        tracing::info!(connections_cut, connections_lasting, sessions = ?report.sessions, "shut down");
         Ok(report)
     }
 }
@@ -137,6 +149,9 @@ pub enum ServeError {
     /// `public_url` or `allowed_origins` cannot be worked with.
     #[error(transparent)]
     Origin(#[from] OriginError),
+    /// An https upstream's certificate could not be checked.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
 }
 
 struct Connections {
@@ -274,7 +289,7 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 /// Tells a peer why its bytes are not read any further, in the shape of every other error, and closes.
 async fn refuse(mut socket: Socket<TcpStream>, problem: Problem) {
     let mut response = problem.into_response(&HeaderMap::new(), SessionCookie::new(false));
-    response::harden(response.headers_mut(), None, false, false);
+    response::harden(response.headers_mut(), None, false);
     socket.answer(&serialize(response).await).await;
     socket.close().await;
 }
@@ -282,7 +297,7 @@ async fn refuse(mut socket: Socket<TcpStream>, problem: Problem) {
 /// An answer as bytes, for a connection that hyper has given up.
 async fn serialize(response: Response<Body>) -> Vec<u8> {
     let (head, body) = response.into_parts();
-    let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes);
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default(); // at hand
     let mut bytes = format!("{:?} {}\r\n", Version::HTTP_11, head.status).into_bytes();
     for (name, value) in &head.headers {
         bytes.extend_from_slice(name.as_str().as_bytes());
