@@ -26,6 +26,7 @@ mod service;
 mod socket;
 mod target;
 mod telemetry;
+mod tunnel;
 mod validate;
 
 pub use self::{

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
@@ -111,6 +111,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// whose request has an answer of its own.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         self.refusal.filter(|_| self.flushed && self.framing.between_requests())
+    }
+
+    /// Whether the bytes after the last request may belong to another protocol: its answer is out, its body was read.
+    pub(crate) fn may_switch(&self) -> bool {
+        self.flushed && self.admitted == 0 && self.framing.between_requests()
+    }
+
+    /// Gives the connection away, with the bytes that arrived and were never read.
+    pub(crate) fn into_io(self) -> (S, Bytes) {
+        (self.io, self.incoming.freeze())
     }
 
     /// Writes a last answer, as it is.
