@@ -1,6 +1,6 @@
 //! The seed's usage flow, word for word, with a real cookie jar.
 
-use std::{fs::File, net::SocketAddr, path::PathBuf, process::Command};
+use std::{net::SocketAddr, path::PathBuf, process::Command};
 
 use serde_json::{Value, json};
 
@@ -43,9 +43,6 @@ fn printed_lines(program: &Program) -> Vec<String> {
 
 #[test]
 fn the_four_lines_that_dev_prints_work_as_they_are_pasted() {
-    // The printed jar is one file for all runs on a machine.
-    let turn = File::create(std::env::temp_dir().join("authproxy-blackbox.lock")).unwrap();
-    turn.lock().unwrap();
     let (program, address) = Program::dev(&[]);
     let lines = printed_lines(&program);
     let [register, login, protected, logout] = lines.as_slice() else { panic!("not four lines: {lines:?}") };
@@ -68,9 +65,10 @@ fn the_four_lines_that_dev_prints_work_as_they_are_pasted() {
         shell_json(&format!("curl -s http://{address}/protected-auto")),
         json!({ "detail": "No session cookie found. Please login first." })
     );
-    let jar = protected.split_whitespace().skip_while(|word| *word != "-b").nth(1).unwrap();
-    std::fs::remove_file(jar).unwrap();
+    let jar = PathBuf::from(protected.split_whitespace().skip_while(|word| *word != "-b").nth(1).unwrap());
+    assert!(jar.exists(), "{}", jar.display());
     assert_eq!(program.stop().code, Some(0));
+    assert!(!jar.parent().unwrap().exists(), "the jar's folder goes with the program");
 }
 
 /// What a line of curl got: the status and the body.
