@@ -234,6 +234,7 @@ impl Connections {
             }
             match socket.refusal() {
                 Some(refusal) => refuse(socket, refusal.into()).await,
+                None if is_draining => socket.hang_up().await,
                 None => socket.close().await,
             }
         }
