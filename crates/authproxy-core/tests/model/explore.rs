@@ -46,15 +46,7 @@ impl Protocol {
         let pauses = if contract == Contract::Grace { Pauses::Never } else { Pauses::Anywhere };
         let graces = u8::from(contract == Contract::Grace);
         let budget = Budget { mishaps, graces, logouts: 1 };
-        Self {
-            contract,
-            successors: Successors::All,
-            rotations: 2,
-            budget,
-            pauses,
-            broken: None,
-            folded: true,
-        }
+        Self { contract, successors: Successors::All, rotations: 2, budget, pauses, broken: None, folded: true }
     }
 
     /// The same with one rule broken, and names that stay, so that a trace can be read.
