@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use futures_util::task::AtomicWaker;
+use futures_util::{FutureExt, task::AtomicWaker};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
@@ -168,6 +168,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             io::Result::Ok(())
         };
         let _ = timeout(LINGER, drain).await;
+    }
+
+    /// Closes the connection because the server ends. A peer that has been answered and has asked for nothing since is
+    /// not waited for: nothing of it is unread, so that nothing turns the end into a reset.
+    pub(crate) async fn hang_up(mut self) {
+        let is_idle = self.framing.between_requests() && self.busy.is_flushed() && self.incoming.is_empty();
+        if is_idle && self.io.read_buf(&mut self.incoming).now_or_never().is_none() {
+            let _ = timeout(LINGER, self.io.shutdown()).await;
+        } else {
+            self.close().await;
+        }
     }
 
     /// Reads from the peer. The space for it is the stack's, so that ten thousand idle connections hold none.

@@ -135,31 +135,30 @@ fn store(draft: &mut Draft) {
 }
 
 fn timeouts(draft: &mut Draft) {
-    let Config { backend, limits, session, .. } = &draft.config;
-    let connect = ("backend.connect_timeout", backend.connect_timeout);
-    let call = ("backend.timeout", backend.timeout);
-    let request = ("limits.request_timeout", limits.request_timeout);
-    let idle = session.idle_timeout.map(|idle| ("session.idle_timeout", idle));
-    let longest = ("session.max_lifetime", session.max_lifetime);
-    not_longer(draft, connect, call, "connecting is part of the call");
+    let request = ("limits.request_timeout", draft.config.limits.request_timeout);
+    let call = ("backend.timeout", draft.config.backend.timeout);
     not_longer(draft, call, request, "a login could be answered as failed after the auth service accepted it");
-    if let Some(idle) = idle {
-        not_longer(draft, idle, longest, "it would never apply");
+    let call = ("backend.timeout", draft.config.backend.timeout); // which may have given way
+    let connect = ("backend.connect_timeout", draft.config.backend.connect_timeout);
+    not_longer(draft, connect, call, "connecting is part of the call");
+    let longest = ("session.max_lifetime", draft.config.session.max_lifetime);
+    if let Some(idle) = draft.config.session.idle_timeout {
+        not_longer(draft, ("session.idle_timeout", idle), longest, "it would never apply");
     }
 }
 
-/// Blames the one of two durations that somebody set, when the first is longer than the second.
-fn not_longer(draft: &mut Draft, a: (&'static str, Duration), b: (&'static str, Duration), why: &str) {
-    if a.1 <= b.1 || !draft.is_sound(&[a.0, b.0]) {
+/// Holds the first of two durations against the second, its limit. One that somebody set is blamed when it is longer;
+/// a default gives way.
+fn not_longer(draft: &mut Draft, it: (&'static str, Duration), limit: (&'static str, Duration), why: &str) {
+    if it.1 <= limit.1 || !draft.is_sound(&[it.0, limit.0]) {
         return;
     }
-    let (a_text, b_text) = (duration::format(a.1), duration::format(b.1));
-    if draft.is_set(a.0) {
-        let problem = format!("{a_text} is longer than {} ({b_text}): {why}; allowed: at most {b_text}", b.0);
-        draft.blame(a.0, problem);
+    let (text, allowed) = (duration::format(it.1), duration::format(limit.1));
+    if draft.is_set(it.0) {
+        let problem = format!("{text} is longer than {} ({allowed}): {why}; allowed: at most {allowed}", limit.0);
+        draft.blame(it.0, problem);
     } else {
-        let problem = format!("{b_text} is shorter than {} ({a_text}): {why}; allowed: at least {a_text}", a.0);
-        draft.blame(b.0, problem);
+        draft.adapt_default(it.0, &allowed);
     }
 }
 

@@ -142,7 +142,7 @@ pub static KEYS: &[Key] = &[
     Key::new(
         "store.near_ttl",
         "5s",
-        "how long a copy of a session in Redis is used without asking",
+        "how long a copy of a session in Redis is used without asking; by default never more than store.stale_max",
         Field::Duration(1..=5 * MINUTE, |c| &mut c.store.near_ttl),
     ),
     Key::new(
@@ -163,13 +163,13 @@ pub static KEYS: &[Key] = &[
     Key::new(
         "backend.connect_timeout",
         "2s",
-        "for connecting to the auth service",
+        "for connecting to the auth service; by default never more than backend.timeout",
         Field::Duration(1..=5 * MINUTE, |c| &mut c.backend.connect_timeout),
     ),
     Key::new(
         "backend.timeout",
         "10s",
-        "for a whole call to the auth service",
+        "for a whole call to the auth service; by default never more than limits.request_timeout",
         Field::Duration(1..=5 * MINUTE, |c| &mut c.backend.timeout),
     ),
     Key::new(

@@ -230,6 +230,14 @@ impl Draft {
         self.mistakes.push(Mistake { source: self.source(key), key: key.into(), problem: problem.into() });
     }
 
+    /// Replaces a default by one that goes with what somebody set elsewhere. It stays a default.
+    pub(super) fn adapt_default(&mut self, key: &'static str, value: &str) {
+        let (known, _) = keys::find(key).expect("a key that is compared is a key");
+        if let Ok(shown) = known.field.apply(&Raw::loose(value), &mut self.config) {
+            self.shown.insert(key, shown);
+        }
+    }
+
     /// Applies what one kind of source says: a key once, itself or by its file.
     fn apply_all(&mut self, given: Vec<Given>, read: ReadFile<'_>) {
         let mut said: BTreeMap<&str, (bool, Source)> = BTreeMap::new();

@@ -85,6 +85,7 @@ where
             tunnel.run(io, [read_buf, unread].concat().into()).await;
         }
         (None, Some(refusal)) => refuse(socket, refusal.into()).await,
+        _ if is_draining => socket.hang_up().await,
         _ => socket.close().await,
     }
 }

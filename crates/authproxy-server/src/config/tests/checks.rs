@@ -1,4 +1,9 @@
-use super::{super::Purpose, Setup};
+use std::time::Duration;
+
+use super::{
+    super::{Purpose, Source, load::Shown},
+    Setup,
+};
 
 type Settings = &'static [(&'static str, &'static str)];
 
@@ -50,18 +55,26 @@ fn what_does_not_fit_together_is_refused() {
             ],
         ),
         (
-            &[("backend.timeout", "1s")],
+            &[("backend.timeout", "1s"), ("backend.connect_timeout", "2s")],
             vec![
-                "--set: backend.timeout: 1s is shorter than backend.connect_timeout (2s): connecting is part of the call; \
-                 allowed: at least 2s"
+                "--set: backend.connect_timeout: 2s is longer than backend.timeout (1s): connecting is part of the call; \
+                 allowed: at most 1s"
                     .into(),
             ],
         ),
         (
-            &[("limits.request_timeout", "5s")],
+            &[("limits.request_timeout", "5s"), ("backend.timeout", "6s")],
             vec![
-                "--set: limits.request_timeout: 5s is shorter than backend.timeout (10s): a login could be answered as \
-                 failed after the auth service accepted it; allowed: at least 10s"
+                "--set: backend.timeout: 6s is longer than limits.request_timeout (5s): a login could be answered as \
+                 failed after the auth service accepted it; allowed: at most 5s"
+                    .into(),
+            ],
+        ),
+        (
+            &[("limits.request_timeout", "1s"), ("backend.connect_timeout", "2s")],
+            vec![
+                "--set: backend.connect_timeout: 2s is longer than backend.timeout (1s): connecting is part of the call; \
+                 allowed: at most 1s"
                     .into(),
             ],
         ),
@@ -115,6 +128,26 @@ fn what_is_unusual_but_sound_is_accepted() {
     for settings in cases {
         settings.iter().fold(Setup::serve(), |setup, (key, value)| setup.set(key, value)).loaded();
     }
+}
+
+/// A key that is set, and a key whose default is longer than the first one allows.
+#[test]
+fn a_default_gives_way_to_a_shorter_limit_that_was_set() {
+    let cases: [(&str, &str, &str, &str); 5] = [
+        ("backend.timeout", "500ms", "backend.connect_timeout", "\"500ms\""),
+        ("limits.request_timeout", "5s", "backend.timeout", "\"5s\""),
+        ("limits.request_timeout", "5s", "backend.connect_timeout", "\"2s\""),
+        ("limits.request_timeout", "1s500ms", "backend.connect_timeout", "\"1s500ms\""),
+        ("store.stale_max", "3s", "store.near_ttl", "\"3s\""),
+    ];
+    for (key, value, yielding, expected) in cases {
+        let loaded = Setup::serve().set(key, value).loaded();
+        let setting = loaded.settings.iter().find(|setting| setting.key == yielding).unwrap();
+        assert_eq!(setting.value, Shown::Toml(expected.into()), "{key} = {value}: {yielding}");
+        assert_eq!(setting.source, Source::Default, "{key} = {value}: {yielding}");
+    }
+    let config = Setup::serve().set("backend.timeout", "500ms").loaded().config;
+    assert_eq!(config.backend.connect_timeout, Duration::from_millis(500));
 }
 
 #[test]
