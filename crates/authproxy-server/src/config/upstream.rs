@@ -69,7 +69,7 @@ impl FromStr for UpstreamUrl {
             return Err(InvalidUpstream("does not name a socket by its whole path"));
         }
         if !path.is_empty() && !path.starts_with('/') {
-            return Err(InvalidUpstream("has a path that does not begin with a slash"));
+            return Err(InvalidUpstream("has something other than a path behind its socket"));
         }
         let path = parse_path(path).map_err(InvalidUpstream)?;
         Ok(Self { location: Location::Unix(socket.into()), path })

@@ -98,6 +98,23 @@ fn what_does_not_fit_together_is_refused() {
             ],
         ),
         (&[("auth_url", "http://127.0.0.1:8000/auth")], vec![own.into()]),
+        (&[("auth_url", "http://0.0.0.0:8000")], vec![own.into()]),
+        (
+            &[("tls.cert", "c")],
+            vec!["--set: tls.cert: is set without tls.key; allowed: both, or none for plain HTTP".into()],
+        ),
+        (
+            &[("tls.key", "k")],
+            vec!["--set: tls.key: is set without tls.cert; allowed: both, or none for plain HTTP".into()],
+        ),
+        (
+            &[("tls.cert", "c"), ("tls.key", "k"), ("public_url", "http://localhost:8000")],
+            vec!["--set: public_url: is plain HTTP, and tls.cert is set; allowed: an https origin".into()],
+        ),
+        (
+            &[("tls.cert", "c"), ("tls.key", "k"), ("listen", "0.0.0.0:8000")],
+            vec![format!("public_url: {no_public}")],
+        ),
         (&[("auth_url", "http://localhost:8000")], vec![own.into()]),
         (
             &[("auth_url", "http://127.0.0.1:8000"), ("listen", "0.0.0.0:8000"), ("public_url", "https://a.example.com")],
@@ -113,7 +130,7 @@ fn what_does_not_fit_together_is_refused() {
 
 #[test]
 fn what_is_unusual_but_sound_is_accepted() {
-    let cases: [Settings; 10] = [
+    let cases: [Settings; 12] = [
         &[("public_url", "http://localhost:3000"), ("listen", "0.0.0.0:8000")],
         &[("public_url", "https://app.example.com"), ("listen", "[::]:8000")],
         &[("public_url", "http://app.example.com"), ("allow_insecure_http", "true")],
@@ -124,6 +141,8 @@ fn what_is_unusual_but_sound_is_accepted() {
         &[("listen", "127.0.0.1:0")],
         &[("auth_url", "http://127.0.0.2:8000")],
         &[("store.capacity", "1")],
+        &[("tls.cert", "c"), ("tls.key", "k"), ("listen", "192.168.1.5:8443")],
+        &[("tls.cert", "c"), ("tls.key", "k"), ("listen", "0.0.0.0:443"), ("public_url", "https://app.example.com")],
     ];
     for settings in cases {
         settings.iter().fold(Setup::serve(), |setup, (key, value)| setup.set(key, value)).loaded();
@@ -190,6 +209,14 @@ fn what_may_not_be_meant_earns_a_note() {
         (
             Setup::of(Purpose::Serve).env("AUTH_URL", "http://auth:9000"),
             "auth_url is plain HTTP to another machine: passwords and tokens can be read on their way",
+        ),
+        (
+            Setup::serve().set("trusted_proxies", "10.0.0.0/8,0.0.0.0/0"),
+            "trusted_proxies holds every address: anyone who connects is believed",
+        ),
+        (
+            Setup::serve().file("[[route]]\nprefix = '/api'\nupstream = 'http://api.example.com'"),
+            "route.upstream (a.toml:3) is plain HTTP to another machine: tokens can be read on their way",
         ),
         (
             Setup::of(Purpose::Dev).set("tokens.access_ttl", "1h"),
