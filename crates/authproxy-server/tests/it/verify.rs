@@ -95,7 +95,8 @@ async fn without_a_session_the_answer_is_401() {
         (unknown.as_str(), "Invalid session. Please login again."),
     ] {
         for method in ["GET", "POST"] {
-            assert_denied(&proxy.ask(&sub_request(method).cookie(cookie)).await, 401, detail);
+            let ask = sub_request(method).cookie(cookie).header("sec-fetch-site", "same-origin");
+            assert_denied(&proxy.ask(&ask).await, 401, detail);
         }
     }
 }
