@@ -1,7 +1,6 @@
 //! Bodies: a request's, read whole, bounded in size and in time; an answer's, at hand or streamed from an upstream.
 
 use std::{
-    convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -14,16 +13,18 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use zeroize::Zeroizing;
 
-use crate::problem::Problem;
+use crate::{
+    forward::{Download, DownloadError},
+    problem::Problem,
+};
 
 /// An answer's body.
 pub(crate) enum Body {
     /// At hand.
     Whole(Full<Bytes>),
+    /// From an upstream.
+    Streamed(Box<Download>),
 }
-
-/// Why an answer's body ended early: its peer is told by the connection's end.
-pub(crate) type BodyError = Infallible;
 
 impl Body {
     /// A body that is at hand.
@@ -34,23 +35,26 @@ impl Body {
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = BodyError;
+    type Error = DownloadError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
         match self.get_mut() {
-            Self::Whole(whole) => Pin::new(whole).poll_frame(cx),
+            Self::Whole(whole) => Pin::new(whole).poll_frame(cx).map_err(|never| match never {}),
+            Self::Streamed(download) => Pin::new(download.as_mut()).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(whole) => whole.is_end_stream(),
+            Self::Streamed(download) => download.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(whole) => whole.size_hint(),
+            Self::Streamed(download) => download.size_hint(),
         }
     }
 }

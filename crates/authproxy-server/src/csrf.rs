@@ -38,6 +38,15 @@ pub(crate) fn check(headers: &HeaderMap, origins: &Origins) -> Result<(), CrossS
     if passes { Ok(()) } else { Err(CrossSite) }
 }
 
+/// Lets a request through whose only credential is the cookie: one that does not say where it comes from is refused.
+///
+/// # Errors
+///
+/// [`CrossSite`]: nothing of the request may be carried out.
+pub(crate) fn check_cookie_only(headers: &HeaderMap, origins: &Origins) -> Result<(), CrossSite> {
+    if made_by_page(headers) { check(headers, origins) } else { Err(CrossSite) }
+}
+
 /// The value of a header that may stand at most once.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, CrossSite> {
     let mut values = headers.get_all(name).iter();

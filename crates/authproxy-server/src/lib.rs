@@ -13,6 +13,7 @@ mod body;
 mod cookie;
 mod csrf;
 mod dev;
+mod forward;
 mod framing;
 mod handlers;
 mod handoff;
@@ -31,6 +32,7 @@ mod validate;
 
 pub use self::{
     dev::{DevError, dev},
+    forward::TrustError,
     openapi::to_json as openapi_json,
     origin::OriginError,
     run::{RunError, run},

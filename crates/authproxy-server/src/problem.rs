@@ -15,6 +15,7 @@ use tracing::Level;
 use crate::{
     cookie::{Conflicting, SessionCookie},
     csrf::CrossSite,
+    forward::UpstreamError,
     framing::Refusal,
     response::{self, Response},
     telemetry::Verdict,
@@ -58,6 +59,8 @@ pub(crate) enum Problem {
     Unavailable { reason: Unavailability, retry_after: Duration },
     Full,
     LogoutFailed(CloseError),
+    AmbiguousPath,
+    Upstream(UpstreamError),
     TooSlow,
     TooManyConnections,
     Internal,
@@ -153,6 +156,8 @@ impl Problem {
             Self::LogoutFailed(_) => {
                 Row::new(S::SERVICE_UNAVAILABLE, "The session could not be ended; try again").retry_after(SOON)
             }
+            Self::AmbiguousPath => Row::new(S::BAD_REQUEST, "Ambiguous path"),
+            Self::Upstream(error) => upstream(error),
             Self::TooSlow => Row::new(S::GATEWAY_TIMEOUT, "The request took too long").closes(),
             Self::TooManyConnections => {
                 Row::new(S::SERVICE_UNAVAILABLE, "Too many connections").retry_after(SOON).closes()
@@ -161,11 +166,17 @@ impl Problem {
         }
     }
 
+    /// Whether a new login is what helps.
+    pub(crate) fn asks_for_login(&self) -> bool {
+        matches!(self, Self::NoCookie | Self::UnknownSession | Self::SessionExpired)
+    }
+
     /// What went wrong underneath, for the log.
     fn cause(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Backend(error) | Self::Outage(error) => Some(error),
             Self::LogoutFailed(error) => Some(error),
+            Self::Upstream(error) => Some(error),
             Self::Unavailable { reason, .. } => Some(reason),
             _ => None,
         }
@@ -221,6 +232,27 @@ fn refused(reply: &Reply, challenge: &'static str) -> Row {
 }
 
 const NO_USABLE_ANSWER: &str = "The auth service gave no usable answer";
+
+/// What an upstream did instead of answering; never where it is.
+fn upstream(error: &UpstreamError) -> Row {
+    use StatusCode as S;
+    match error {
+        UpstreamError::Unreachable(_) => Row::new(S::BAD_GATEWAY, "The upstream cannot be reached"),
+        UpstreamError::Tls(_) => Row::new(S::BAD_GATEWAY, "No secure connection to the upstream"),
+        UpstreamError::Closed(_) => Row::new(S::BAD_GATEWAY, "The upstream closed the connection without an answer"),
+        UpstreamError::Malformed(_) | UpstreamError::UnaskedUpgrade => {
+            Row::new(S::BAD_GATEWAY, "The upstream's answer is malformed")
+        }
+        UpstreamError::ConnectTimeout => Row::new(S::GATEWAY_TIMEOUT, "Connecting to the upstream took too long"),
+        UpstreamError::TooSlow => Row::new(S::GATEWAY_TIMEOUT, "The upstream did not answer in time"),
+        UpstreamError::Full => {
+            Row::new(S::SERVICE_UNAVAILABLE, "All connections to the upstream are in use").retry_after(SOON)
+        }
+        UpstreamError::SessionEnded => {
+            Row::new(S::UNAUTHORIZED, "Session expired").challenge(COOKIE).level(Level::INFO)
+        }
+    }
+}
 
 fn backend(error: &BackendError) -> Row {
     match error {

@@ -51,7 +51,7 @@ pub(crate) fn pass_on(reply: Reply, challenge: &'static str) -> Result<Response,
 }
 
 /// Adds what every answer carries. What a handler set by itself stays, except that a cookie's owner is never cached.
-pub(crate) fn harden(headers: &mut HeaderMap, credential: Option<Credential>, has_cookie: bool, https: bool) {
+pub(crate) fn harden(headers: &mut HeaderMap, credential: Option<Credential>, has_cookie: bool) {
     let fixed = [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
@@ -62,13 +62,17 @@ pub(crate) fn harden(headers: &mut HeaderMap, credential: Option<Credential>, ha
     for (name, value) in fixed {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    if https {
-        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
-    }
     if credential == Some(Credential::Public) {
         headers.entry(CACHE_CONTROL).or_insert(NO_STORE);
     } else {
         headers.insert(CACHE_CONTROL, if has_cookie { PRIVATE } else { NO_STORE });
+    }
+}
+
+/// Has browsers come back over TLS only, where they came over TLS (RFC 6797); also with an upstream's answers.
+pub(crate) fn secure_transport(headers: &mut HeaderMap, https: bool) {
+    if https {
+        headers.entry(STRICT_TRANSPORT_SECURITY).or_insert(HeaderValue::from_static("max-age=31536000"));
     }
 }
 
@@ -81,7 +85,7 @@ mod tests {
         if let Some(value) = set {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static(value));
         }
-        harden(&mut headers, credential, has_cookie, false);
+        harden(&mut headers, credential, has_cookie);
         headers[CACHE_CONTROL].to_str().expect("ASCII").to_owned()
     }
 
@@ -105,7 +109,8 @@ mod tests {
     fn transport_security_is_promised_with_tls_only() {
         for https in [false, true] {
             let mut headers = HeaderMap::new();
-            harden(&mut headers, None, false, https);
+            harden(&mut headers, None, false);
+            secure_transport(&mut headers, https);
             assert_eq!(headers.contains_key(STRICT_TRANSPORT_SECURITY), https);
             assert_eq!(headers[X_CONTENT_TYPE_OPTIONS], "nosniff");
             assert_eq!(headers[X_FRAME_OPTIONS], "DENY");

@@ -10,10 +10,12 @@ use authproxy_core::{
     manager::{ShutdownReport, TokenManager},
 };
 use tokio::{net::TcpListener, time::Instant};
+use tokio_util::task::AbortOnDropHandle;
 
 use self::accept::Connections;
 use crate::{
     config::Config,
+    forward::TrustError,
     origin::{OriginError, Origins},
     service::App,
 };
@@ -44,6 +46,8 @@ pub struct Server {
 pub struct Report {
     /// Connections that were cut off at the deadline.
     pub connections_cut: usize,
+    /// Streams, tunnels and long polls of sessions that still lasted when the shutdown began.
+    pub connections_lasting: usize,
     /// What the manager could not finish.
     pub sessions: ShutdownReport,
 }
@@ -75,16 +79,21 @@ impl Server {
 
         let limits = self.config.limits.clone();
         let manager = self.manager.clone();
-        let app = Arc::new(App::new(self.manager, self.backend, origins, &self.config));
-        let connections = Connections::new(app, &limits);
+        let app = Arc::new(App::new(self.manager, self.backend, origins, &self.config)?);
+        let connections = Connections::new(app.clone(), &limits);
+        let watched = app.clone();
+        let watch =
+            AbortOnDropHandle::new(tokio::spawn(async move { watched.forwarder.live.watch(&watched.manager).await }));
         connections.accept_until(listener, shutdown).await;
 
         tracing::info!("shutting down");
+        let connections_lasting = app.forwarder.live.len();
         let deadline = Instant::now() + limits.drain_timeout;
         let connections_cut = connections.drain(deadline).await;
+        drop(watch);
         let left = deadline.saturating_duration_since(Instant::now());
-        let report = Report { connections_cut, sessions: manager.shutdown(left).await };
-        tracing::info!(connections_cut, sessions = ?report.sessions, "shut down");
+        let report = Report { connections_cut, connections_lasting, sessions: manager.shutdown(left).await };
+        tracing::info!(connections_cut, connections_lasting, sessions = ?report.sessions, "shut down");
         Ok(report)
     }
 }
@@ -105,4 +114,7 @@ pub enum ServeError {
     /// `public_url` or `allowed_origins` cannot be worked with.
     #[error(transparent)]
     Origin(#[from] OriginError),
+    /// An https upstream's certificate could not be checked.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
 }

@@ -1,6 +1,11 @@
 //! One request from end to end, as one column of guards in security order.
 
-use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
 
 use authproxy_core::{
     backend::AuthBackend,
@@ -20,9 +25,11 @@ use zeroize::Zeroizing;
 
 use crate::{
     body::{self, Body},
-    config::{Config, LimitsConfig, TokenDelivery},
+    config::{Config, IpNet, LimitsConfig, RouteAccess, TokenDelivery},
     cookie::{Presented, SessionCookie},
-    csrf, handlers,
+    csrf,
+    forward::{self, Forwarder, TrustError},
+    handlers,
     origin::Origins,
     problem::Problem,
     response::{self, Response},
@@ -36,9 +43,11 @@ pub(crate) struct App {
     pub(crate) manager: TokenManager,
     pub(crate) backend: Arc<dyn AuthBackend>,
     pub(crate) cookie: SessionCookie,
+    pub(crate) forwarder: Forwarder,
+    pub(crate) origins: Origins,
     delivery: TokenDelivery,
-    origins: Origins,
     limits: LimitsConfig,
+    trusted_proxies: Vec<IpNet>,
 }
 
 /// Who has connected, and how.
@@ -59,45 +68,65 @@ pub(crate) struct Request {
 impl Request {
     /// The id of the session that the request names.
     pub(crate) fn session_id(&self) -> Result<&SessionId, Problem> {
-        match &self.session {
-            Presented::Id(id) => Ok(id),
-            Presented::Nothing => Err(Problem::NoCookie),
-            Presented::Junk => Err(Problem::UnknownSession),
-        }
+        session_id(&self.session)
+    }
+}
+
+fn session_id(session: &Presented) -> Result<&SessionId, Problem> {
+    match session {
+        Presented::Id(id) => Ok(id),
+        Presented::Nothing => Err(Problem::NoCookie),
+        Presented::Junk => Err(Problem::UnknownSession),
     }
 }
 
 /// What becomes known of a request on its way, for whatever answer it gets.
-#[derive(Default)]
 struct Seen {
-    route: Option<Route>,
+    /// The route's name in the log.
+    route: &'static str,
+    credential: Option<Credential>,
     has_cookie: bool,
+    /// The answer is an upstream's, which speaks for itself.
+    is_forwarded: bool,
 }
 
 impl App {
-    pub(crate) fn new(manager: TokenManager, backend: Arc<dyn AuthBackend>, origins: Origins, config: &Config) -> Self {
-        let cookie = SessionCookie::new(origins.https());
-        let (delivery, limits) = (config.token_delivery, config.limits.clone());
-        Self { manager, backend, cookie, delivery, origins, limits }
+    pub(crate) fn new(
+        manager: TokenManager,
+        backend: Arc<dyn AuthBackend>,
+        origins: Origins,
+        config: &Config,
+    ) -> Result<Self, TrustError> {
+        Ok(Self {
+            manager,
+            backend,
+            cookie: SessionCookie::new(origins.https()),
+            forwarder: Forwarder::new(&config.route)?,
+            origins,
+            delivery: config.token_delivery,
+            limits: config.limits.clone(),
+            trusted_proxies: config.trusted_proxies.clone(),
+        })
     }
 
     /// Answers a request, whatever it is and whatever goes wrong.
-    pub(crate) async fn answer(&self, request: http::Request<Incoming>, _peer: Peer) -> Response {
+    pub(crate) async fn answer(&self, request: http::Request<Incoming>, peer: Peer) -> Response {
         let began = Instant::now();
         let (head, body) = request.into_parts();
         let id = RequestId::of(&head.headers);
-        let mut seen = Seen::default();
+        let mut seen = Seen { route: "none", credential: None, has_cookie: false, is_forwarded: false };
 
-        let handled = AssertUnwindSafe(self.guard(&head, body, &mut seen)).catch_unwind();
-        let outcome = match timeout(self.limits.request_timeout, handled).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_panic)) => Err(Problem::Internal),
-            Err(_elapsed) => Err(Problem::TooSlow),
-        };
-        let mut response = outcome.unwrap_or_else(|problem| problem.into_response(&head.headers, self.cookie));
+        let outcome = AssertUnwindSafe(self.guard(&head, body, peer, &id, &mut seen)).catch_unwind().await;
+        let outcome = outcome.unwrap_or(Err(Problem::Internal));
+        let mut response = outcome.unwrap_or_else(|problem| {
+            seen.is_forwarded = false;
+            problem.into_response(&head.headers, self.cookie)
+        });
 
-        let credential = seen.route.map(Route::credential);
-        response::harden(response.headers_mut(), credential, seen.has_cookie, self.origins.https());
+        if !seen.is_forwarded {
+            response::harden(response.headers_mut(), seen.credential, seen.has_cookie);
+        }
+        response::secure_transport(response.headers_mut(), self.origins.https());
         response.headers_mut().insert(X_REQUEST_ID, id.header());
         let verdict = response.extensions_mut().remove::<Verdict>();
         let (method, status, duration) = (&head.method, response.status(), began.elapsed());
@@ -105,20 +134,34 @@ impl App {
         response
     }
 
-    async fn guard(&self, head: &Parts, body: Incoming, seen: &mut Seen) -> Result<Response, Problem> {
+    async fn guard(
+        &self,
+        head: &Parts,
+        body: Incoming,
+        peer: Peer,
+        id: &RequestId,
+        seen: &mut Seen,
+    ) -> Result<Response, Problem> {
         target::check(head)?;
-        let route = match resolve(&head.method, head.uri.path()) {
-            Resolved::Route(route) => route,
-            Resolved::Options(allow) => return Ok(options(&allow)),
-            Resolved::MethodNotAllowed(allow) => return Err(Problem::MethodNotAllowed(allow)),
-            // TRACE would echo cookies to a page (RFC 9110, section 9.3.8); no path has it.
-            Resolved::NotFound if head.method == Method::TRACE => {
-                return Err(Problem::MethodNotAllowed("GET, HEAD, POST, OPTIONS".into()));
+        match resolve(&head.method, head.uri.path()) {
+            Resolved::Route(route) => {
+                let own = self.own(route, head, body, seen);
+                timeout(self.limits.request_timeout, own).await.unwrap_or(Err(Problem::TooSlow))
             }
-            Resolved::NotFound => return Err(Problem::NotFound),
+            Resolved::Options(allow) => Ok(options(&allow)),
+            Resolved::MethodNotAllowed(allow) => Err(Problem::MethodNotAllowed(allow)),
+            Resolved::NotFound => self.forward(head, body, peer, id, seen).await,
+        }
+    }
+
+    /// A request for one of our own endpoints.
+    async fn own(&self, route: Route, head: &Parts, body: Incoming, seen: &mut Seen) -> Result<Response, Problem> {
+        seen.route = route.name();
+        seen.credential = Some(route.credential());
+        let session = match route.credential() {
+            Credential::Public => Presented::Nothing,
+            _ => self.session(&head.headers, seen)?,
         };
-        seen.route = Some(route);
-        let session = self.session(route, &head.headers, seen)?;
         if route.csrf() == CsrfRule::OurPages {
             csrf::check(&head.headers, &self.origins)?;
         }
@@ -130,15 +173,49 @@ impl App {
         self.handle(route, &request).await
     }
 
-    fn session(&self, route: Route, headers: &HeaderMap, seen: &mut Seen) -> Result<Presented, Problem> {
-        if route.credential() == Credential::Public {
-            return Ok(Presented::Nothing);
-        }
+    /// A request for an API behind a `[[route]]`.
+    async fn forward(
+        &self,
+        head: &Parts,
+        body: Incoming,
+        peer: Peer,
+        id: &RequestId,
+        seen: &mut Seen,
+    ) -> Result<Response, Problem> {
+        let Some(destination) = self.forwarder.find(head)? else {
+            // TRACE would echo cookies to a page (RFC 9110, section 9.3.8); no path has it.
+            return match head.method {
+                Method::TRACE => Err(Problem::MethodNotAllowed("GET, HEAD, POST, OPTIONS".into())),
+                _ => Err(Problem::NotFound),
+            };
+        };
+        seen.route = "forward";
+        seen.is_forwarded = true;
+        let access = destination.route.config.access;
+        seen.credential = Some(match access {
+            RouteAccess::Session => Credential::Session,
+            RouteAccess::Bearer => Credential::Bearer,
+            RouteAccess::Public => Credential::Public,
+        });
+        let session = match access {
+            RouteAccess::Session => self.session(&head.headers, seen)?,
+            RouteAccess::Bearer | RouteAccess::Public => Presented::Nothing,
+        };
+        forward::handle(self, destination, head, body, session_id(&session), peer, id).await
+    }
+
+    fn session(&self, headers: &HeaderMap, seen: &mut Seen) -> Result<Presented, Problem> {
         // Until it is known that there is none, the answer is kept out of caches.
         seen.has_cookie = true;
         let session = self.cookie.read(headers)?;
         seen.has_cookie = !matches!(session, Presented::Nothing);
         Ok(session)
+    }
+
+    /// Whether what a peer says about who is behind it is believed.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trusted_proxies.iter().any(|network| network.contains(&address))
     }
 
     async fn handle(&self, route: Route, request: &Request) -> Result<Response, Problem> {
@@ -172,9 +249,14 @@ impl App {
 
     /// Sends the cookie again when a refresh has prolonged the session: its `Max-Age` would end too soon.
     pub(crate) fn announce(&self, response: &mut Response, id: &SessionId, token: &ReadyToken) {
-        if token.take_prolonged() {
-            response.headers_mut().insert(SET_COOKIE, self.cookie.set(id, self.session_life(token)));
+        if let Some(cookie) = self.prolonged(id, token) {
+            response.headers_mut().insert(SET_COOKIE, cookie);
         }
+    }
+
+    /// The cookie that tells a browser of its session's new end, when it is to be told.
+    pub(crate) fn prolonged(&self, id: &SessionId, token: &ReadyToken) -> Option<HeaderValue> {
+        token.take_prolonged().then(|| self.cookie.set(id, self.session_life(token)))
     }
 
     /// How long the session still lives.

@@ -5,8 +5,6 @@ use std::{error::Error, fmt, fmt::Write as _, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tracing::Level;
 
-use crate::routes::Route;
-
 /// The name of the header that carries a request's id, both ways.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -40,6 +38,16 @@ impl RequestId {
         self.0.clone()
     }
 
+    /// The beginning of a trace for a request that has none (W3C Trace Context, section 3.2): not sampled.
+    pub(crate) fn traceparent(&self) -> HeaderValue {
+        let mut bytes = [0; 24];
+        getrandom::fill(&mut bytes).expect("the operating system gives randomness");
+        let (trace, parent) = bytes.split_at(16);
+        let number = |bytes: &[u8]| bytes.iter().fold(0u128, |number, byte| number << 8 | u128::from(*byte));
+        let text = format!("00-{:032x}-{:016x}-00", number(trace) | 1, number(parent) | 1);
+        HeaderValue::from_str(&text).expect("hexadecimal digits are visible ASCII")
+    }
+
     /// The id as text.
     pub(crate) fn as_str(&self) -> &str {
         self.0.to_str().expect("checked when it was made")
@@ -69,7 +77,7 @@ impl Verdict {
 pub(crate) struct Answered<'a> {
     pub(crate) id: &'a RequestId,
     pub(crate) method: &'a Method,
-    pub(crate) route: Option<Route>,
+    pub(crate) route: &'static str,
     pub(crate) status: StatusCode,
     pub(crate) duration: Duration,
     pub(crate) verdict: Option<Verdict>,
@@ -85,7 +93,7 @@ impl Answered<'_> {
             Level::ERROR => tracing::error!(
                 request_id = self.id.as_str(),
                 method = method_name(self.method),
-                route = route_name(self.route),
+                route = self.route,
                 status = self.status.as_u16(),
                 duration_ms = millis(self.duration),
                 cause,
@@ -94,7 +102,7 @@ impl Answered<'_> {
             Level::WARN => tracing::warn!(
                 request_id = self.id.as_str(),
                 method = method_name(self.method),
-                route = route_name(self.route),
+                route = self.route,
                 status = self.status.as_u16(),
                 duration_ms = millis(self.duration),
                 cause,
@@ -103,7 +111,7 @@ impl Answered<'_> {
             _ => tracing::info!(
                 request_id = self.id.as_str(),
                 method = method_name(self.method),
-                route = route_name(self.route),
+                route = self.route,
                 status = self.status.as_u16(),
                 duration_ms = millis(self.duration),
                 cause,
@@ -127,10 +135,6 @@ fn method_name(method: &Method) -> &str {
         Method::CONNECT,
     ];
     if known.contains(method) { method.as_str() } else { "other" }
-}
-
-fn route_name(route: Option<Route>) -> &'static str {
-    route.map_or("none", Route::name)
 }
 
 fn millis(duration: Duration) -> f64 {

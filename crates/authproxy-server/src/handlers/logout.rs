@@ -26,7 +26,9 @@ use crate::{
 )]
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     if let Presented::Id(id) = &request.session {
-        app.manager.close(&id.key()).await?;
+        let key = id.key();
+        app.manager.close(&key).await?;
+        app.forwarder.live.end(&key);
     }
     let mut response = response::json(StatusCode::OK, &json!({ "message": "Logged out successfully" }));
     response.headers_mut().insert(SET_COOKIE, app.cookie.clear());

@@ -87,7 +87,7 @@ where
 /// Tells a peer why its bytes are not read any further, in the shape of every other error, and closes.
 pub(super) async fn refuse(mut socket: Socket<impl AsyncRead + AsyncWrite + Unpin>, problem: Problem) {
     let mut response = problem.into_response(&HeaderMap::new(), SessionCookie::new(false));
-    response::harden(response.headers_mut(), None, false, false);
+    response::harden(response.headers_mut(), None, false);
     socket.answer(&serialize(response).await).await;
     socket.close().await;
 }

@@ -1,0 +1,397 @@
+//! `[[route]]`s: one forwarded request, from its guards to the head of its answer, as one column.
+//!
+//! Reading order: [`handle`] here, then `table` and `path` (which route), `headers` (what crosses), `upstream` (over
+//! which connection), `upload` and `download` (the bodies), `live` (what ends with a session).
+
+mod claims;
+mod connect;
+mod download;
+mod error;
+mod headers;
+mod live;
+mod path;
+mod table;
+mod upload;
+mod upstream;
+mod wait;
+
+use std::{borrow::Cow, future::pending, sync::Arc};
+
+use authproxy_core::{
+    manager::ReadyToken,
+    session::{SessionId, SessionKey},
+};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
+    header::{
+        ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONNECTION, HOST, LOCATION, ORIGIN, SET_COOKIE, UPGRADE, WWW_AUTHENTICATE,
+    },
+    request::Parts,
+    uri::PathAndQuery,
+};
+use hyper::{body::Incoming, upgrade};
+use hyper_util::rt::TokioIo;
+
+pub use self::connect::TrustError;
+use self::{
+    connect::{Connector, Protocols},
+    headers::Onward,
+    path::Ambiguous,
+    table::Table,
+    upload::{Source, Upload},
+    upstream::{Connection, Upstream},
+    wait::Wait,
+};
+pub(crate) use self::{
+    download::{Download, DownloadError},
+    error::UpstreamError,
+    live::Live,
+};
+use crate::{
+    body::Body,
+    config::{RouteAccess, RouteConfig},
+    csrf,
+    problem::Problem,
+    response::{self, Response as Answer},
+    service::{App, Peer},
+    telemetry::RequestId,
+    tunnel::Tunnel,
+};
+
+/// Every `[[route]]`, ready to forward.
+pub(crate) struct Forwarder {
+    table: Table,
+    routes: Vec<Route>,
+    pub(crate) live: Arc<Live>,
+}
+
+/// One `[[route]]`.
+pub(crate) struct Route {
+    pub(crate) config: RouteConfig,
+    upstream: Arc<Upstream>,
+}
+
+/// Where a request goes.
+pub(crate) struct Destination<'a> {
+    pub(crate) route: &'a Route,
+    /// What the upstream gets: path and query.
+    target: PathAndQuery,
+    /// The host that was asked for, with its port.
+    host: Cow<'a, str>,
+}
+
+/// Whose request it is, on a route for those with a session.
+struct Caller<'a> {
+    id: &'a SessionId,
+    key: SessionKey,
+    token: ReadyToken,
+}
+
+impl Forwarder {
+    /// Makes the routes of a checked configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError`]: the server must not start.
+    pub(crate) fn new(routes: &[RouteConfig]) -> Result<Self, TrustError> {
+        let table = Table::new(routes);
+        let routes = routes.iter().map(|config| {
+            let connector = Connector::new(&config.upstream, config.upstream_ca.as_deref(), &config.prefix)?;
+            Ok(Route { upstream: Arc::new(Upstream::new(config, connector)), config: config.clone() })
+        });
+        Ok(Self { table, routes: routes.collect::<Result<_, _>>()?, live: Arc::default() })
+    }
+
+    /// The route of a request; `None` when it has none.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::AmbiguousPath`], when others could read the path as another one.
+    pub(crate) fn find<'a>(&'a self, head: &'a Parts) -> Result<Option<Destination<'a>>, Problem> {
+        if self.routes.is_empty() || !head.uri.path().starts_with('/') {
+            return Ok(None);
+        }
+        let host = host(head);
+        let path = path::canonical(head.uri.path())?;
+        let Some(place) = self.table.find(without_port(&host), &path)? else { return Ok(None) };
+        let route = &self.routes[place];
+        let rewritten = table::rewrite(&route.config, &path)?;
+        let target = target(&head.uri, &rewritten)?;
+        Ok(Some(Destination { route, target, host }))
+    }
+}
+
+/// Forwards a request and answers with what the upstream says.
+pub(crate) async fn handle(
+    app: &App,
+    destination: Destination<'_>,
+    head: &Parts,
+    body: Incoming,
+    session: Result<&SessionId, Problem>,
+    peer: Peer,
+    request_id: &RequestId,
+) -> Result<Answer, Problem> {
+    let route = destination.route;
+    check_method(&route.config, &head.method)?;
+    let upgrade = headers::upgrade(&head.headers, head.version);
+    let caller = match route.config.access {
+        RouteAccess::Public => None,
+        RouteAccess::Bearer => return_unless_bearer(&head.headers).map(|()| None)?,
+        RouteAccess::Session => match identify(app, head, session, upgrade.is_some()).await {
+            Ok(caller) => Some(caller),
+            Err(problem) => return to_login(&route.config, head, problem),
+        },
+    };
+    let mut body = Source::of(body, route.config.body_limit, route.config.idle_timeout).await?;
+    let mut exchange = Exchange {
+        app,
+        head,
+        onward: Onward {
+            route: &route.config,
+            cookie: app.cookie,
+            peer,
+            peer_is_trusted: app.trusts(peer.address.ip()),
+            id: request_id,
+            version: head.version,
+            upgrade: upgrade.as_ref(),
+            host: &destination.host,
+            authority: &route.upstream.authority,
+        },
+        destination: &destination,
+        caller,
+    };
+    let (mut response, mut connection) = exchange.send(&mut body).await?;
+    if exchange.was_refused(&response)
+        && exchange.renew(body.is_kept()).await?
+        && let Some(second) = exchange.send_again(&mut body).await
+    {
+        (response, connection) = second?;
+    }
+    exchange.answer(response, connection).await
+}
+
+/// One request and what was found out about it.
+struct Exchange<'a> {
+    app: &'a App,
+    head: &'a Parts,
+    onward: Onward<'a>,
+    destination: &'a Destination<'a>,
+    caller: Option<Caller<'a>>,
+}
+
+type Head = (Response<Incoming>, Connection);
+
+impl Exchange<'_> {
+    async fn send(&self, body: &mut Source) -> Result<Head, Problem> {
+        match self.send_again(body).await {
+            Some(outcome) => outcome,
+            None => Err(Problem::Internal),
+        }
+    }
+
+    /// Sends the request; `None` when its body is gone.
+    async fn send_again(&self, body: &mut Source) -> Option<Result<Head, Problem>> {
+        let request = self.request(body.take()?);
+        let route = self.destination.route;
+        let protocols = if self.onward.upgrade.is_some() { Protocols::Http1 } else { Protocols::All };
+        let wait =
+            Wait { patience: route.config.first_byte_timeout, progress: body.progress(), session: self.session() };
+        let sent = route.upstream.send(request, protocols, |sending| wait.for_head(sending)).await;
+        // What went wrong with the peer's own body is the peer's to hear.
+        Some(sent.map_err(|error| match body.progress().and_then(upload::Progress::failed) {
+            Some(failed) => failed.into(),
+            None => Problem::Upstream(error),
+        }))
+    }
+
+    fn request(&self, body: Upload) -> Request<Upload> {
+        let mut request = Request::new(body);
+        *request.method_mut() = self.head.method.clone();
+        *request.uri_mut() = Uri::from(self.destination.target.clone());
+        *request.headers_mut() = self.head.headers.clone();
+        self.onward.request(request.headers_mut(), self.caller.as_ref().map(|caller| &caller.token));
+        request
+    }
+
+    fn session(&self) -> Option<(Arc<Live>, SessionKey)> {
+        self.caller.as_ref().map(|caller| (self.app.forwarder.live.clone(), caller.key))
+    }
+
+    /// Whether the upstream refused our access token (RFC 6750, section 3.1), and not something else.
+    fn was_refused(&self, response: &Response<Incoming>) -> bool {
+        let mut challenges = response.headers().get_all(WWW_AUTHENTICATE).iter().peekable();
+        let is_plain = challenges.peek().is_none();
+        let refuses_token = |challenge: &HeaderValue| {
+            let text = String::from_utf8_lossy(challenge.as_bytes()).to_ascii_lowercase();
+            text.starts_with("bearer") && (!text.contains("error=") || text.contains("invalid_token"))
+        };
+        response.status() == StatusCode::UNAUTHORIZED
+            && self.caller.is_some()
+            && (is_plain || challenges.any(refuses_token))
+    }
+
+    /// Has the refused token replaced, once for all who saw it; whether there is a newer one to try again with.
+    async fn renew(&mut self, wants_it: bool) -> Result<bool, Problem> {
+        let Some(caller) = &mut self.caller else { return Ok(false) };
+        self.app.manager.report_rejected(&caller.key, caller.token.version());
+        if !wants_it {
+            return Ok(false);
+        }
+        let fresh = self.app.manager.access_token(&caller.key).await?;
+        let is_newer = fresh.version() > caller.token.version();
+        caller.token = fresh;
+        Ok(is_newer)
+    }
+
+    async fn answer(self, mut response: Response<Incoming>, connection: Connection) -> Result<Answer, Problem> {
+        let route = &self.destination.route.config;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return self.tunnel(response, connection).await;
+        }
+        self.clean(&mut response);
+        let session = self.session();
+        Ok(response.map(|body| Body::Streamed(Box::new(Download::new(body, connection, route.idle_timeout, session)))))
+    }
+
+    /// Makes the connection a tunnel: what the browser and the upstream say on it is theirs from here on, as long as
+    /// the session lives.
+    async fn tunnel(self, mut response: Response<Incoming>, connection: Connection) -> Result<Answer, Problem> {
+        let route = &self.destination.route.config;
+        let protocol = response.headers().get(UPGRADE).cloned();
+        let (Some(protocol), Some(_)) = (protocol, self.onward.upgrade) else {
+            return Err(Problem::Upstream(UpstreamError::UnaskedUpgrade));
+        };
+        let upgraded =
+            upgrade::on(&mut response).await.map_err(|error| Problem::Upstream(UpstreamError::Closed(error)))?;
+        let lasting = self.session().map(|(live, key)| live.enter(key));
+        let ended = async move {
+            let _in_use = connection;
+            match &lasting {
+                Some(lasting) => lasting.ended().cancelled().await,
+                None => pending().await,
+            }
+        };
+        let mut answer = response.map(|_| Body::whole(""));
+        self.clean(&mut answer);
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        answer.headers_mut().insert(UPGRADE, protocol);
+        answer.extensions_mut().insert(Tunnel::new(TokioIo::new(upgraded), route.idle_timeout, ended));
+        Ok(answer)
+    }
+
+    /// Takes out of an answer's header what is not the browser's, and adds what is.
+    fn clean<B>(&self, response: &mut Response<B>) {
+        let (version, app) = (response.version(), self.app);
+        let origin = self.head.headers.get(ORIGIN);
+        headers::answer(
+            response.headers_mut(),
+            &self.destination.route.config,
+            app.cookie,
+            version,
+            origin,
+            &app.origins,
+        );
+        if let Some(Caller { id, token, .. }) = &self.caller
+            && let Some(cookie) = app.prolonged(id, token)
+        {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+    }
+}
+
+fn check_method(route: &RouteConfig, method: &Method) -> Result<(), Problem> {
+    if *method != Method::TRACE && (route.methods.is_empty() || route.methods.contains(method)) {
+        return Ok(());
+    }
+    let served: Vec<_> = if route.methods.is_empty() {
+        ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].to_vec()
+    } else {
+        route.methods.iter().map(Method::as_str).collect()
+    };
+    Err(Problem::MethodNotAllowed(served.join(", ")))
+}
+
+/// The session behind a request, with a token to forward it with.
+async fn identify<'a>(
+    app: &App,
+    head: &Parts,
+    session: Result<&'a SessionId, Problem>,
+    upgrades: bool,
+) -> Result<Caller<'a>, Problem> {
+    let id = session?;
+    // A page may open a tunnel to any site, cookie included, and then read from it: no method is safe for that.
+    if upgrades || !head.method.is_safe() {
+        csrf::check_cookie_only(&head.headers, &app.origins)?;
+    }
+    let key = id.key();
+    let token = app.manager.access_token(&key).await?;
+    Ok(Caller { id, key, token })
+}
+
+fn return_unless_bearer(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let is_bearer = |value: &HeaderValue| {
+        let bytes = value.as_bytes();
+        bytes.len() > 7 && bytes[..7].eq_ignore_ascii_case(b"bearer ")
+    };
+    match (values.next(), values.next()) {
+        (Some(value), None) if is_bearer(value) => Ok(()),
+        _ => Err(Problem::NoBearer),
+    }
+}
+
+/// Sends a person who has to log in to the login page; a program gets its 401.
+fn to_login(route: &RouteConfig, head: &Parts, problem: Problem) -> Result<Answer, Problem> {
+    let Some(page) = route.login_page.as_deref().filter(|_| problem.asks_for_login() && is_navigation(head)) else {
+        return Err(problem);
+    };
+    let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let joint = if page.contains('?') { '&' } else { '?' };
+    let query = serde_urlencoded::to_string([("next", target)]).unwrap_or_default();
+    let location = HeaderValue::try_from(format!("{page}{joint}{query}")).map_err(|_| Problem::Internal)?;
+    let mut answer = Answer::new(Body::whole(""));
+    *answer.status_mut() = StatusCode::SEE_OTHER;
+    answer.headers_mut().insert(LOCATION, location);
+    answer.headers_mut().insert(CACHE_CONTROL, response::NO_STORE);
+    Ok(answer)
+}
+
+/// Whether a person waits for a page (Fetch Metadata); without that, whether HTML is asked for.
+fn is_navigation(head: &Parts) -> bool {
+    let reads = matches!(head.method, Method::GET | Method::HEAD);
+    let mode = head.headers.get("sec-fetch-mode");
+    let wants_html = || head.headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"));
+    reads && mode.map_or_else(wants_html, |mode| mode == "navigate")
+}
+
+/// The host that a request asks for: of its target, where that is absolute (RFC 9112, section 3.2.2), else `Host`.
+fn host(head: &Parts) -> Cow<'_, str> {
+    match (head.uri.authority(), head.headers.get(HOST)) {
+        (Some(authority), _) => Cow::Borrowed(authority.as_str()),
+        (None, Some(host)) => String::from_utf8_lossy(host.as_bytes()),
+        (None, None) => Cow::Borrowed(""),
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rfind(':') {
+        Some(at) if !host.ends_with(']') => &host[..at],
+        _ => host,
+    }
+}
+
+/// The upstream's target: the path as rewritten, the query byte for byte.
+fn target(uri: &Uri, path: &str) -> Result<PathAndQuery, Problem> {
+    let whole = match (uri.path_and_query(), uri.query()) {
+        (Some(same), _) if same.path() == path => return Ok(same.clone()),
+        (_, Some(query)) => format!("{path}?{query}"),
+        (_, None) => path.to_owned(),
+    };
+    PathAndQuery::try_from(whole).map_err(|_| Problem::AmbiguousPath)
+}
+
+impl From<Ambiguous> for Problem {
+    fn from(_: Ambiguous) -> Self {
+        Self::AmbiguousPath
+    }
+}

@@ -1,0 +1,133 @@
+//! An answer's body on its way to the browser: streamed, and ended early by silence or by its session's end.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use authproxy_core::session::SessionKey;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::{
+    live::{LIVE_AFTER, Lasting, Live},
+    upstream::Connection,
+};
+
+/// Why an answer breaks off. The browser sees a connection that ends, never an answer that looks complete.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DownloadError {
+    #[error("the upstream's answer broke off")]
+    Broken(#[source] hyper::Error),
+    #[error("the upstream's answer did not go on in time")]
+    TooSlow,
+    #[error("the session ended")]
+    SessionEnded,
+}
+
+/// The body of an upstream's answer.
+pub(crate) struct Download {
+    body: Incoming,
+    /// Gone once the answer was read to its end: the connection rests.
+    connection: Option<Connection>,
+    patience: Duration,
+    began: Instant,
+    /// Since when the upstream has been silent, while it is.
+    silent_since: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+    session: Option<(Arc<Live>, SessionKey)>,
+    lasting: Option<(Lasting, Pin<Box<WaitForCancellationFutureOwned>>)>,
+}
+
+impl Download {
+    /// The body of an answer over `connection`; `session` is whom it belongs to.
+    pub(crate) fn new(
+        body: Incoming,
+        connection: Connection,
+        patience: Duration,
+        session: Option<(Arc<Live>, SessionKey)>,
+    ) -> Self {
+        let (began, silent_since, timer, lasting) = (Instant::now(), None, None, None);
+        let connection = Some(connection);
+        let mut download = Self { body, connection, patience, began, silent_since, timer, session, lasting };
+        // An answer without a body is not asked for its end either.
+        if download.body.is_end_stream() {
+            download.give_back();
+        }
+        download
+    }
+
+    /// Waits for a reason to stop waiting for the upstream.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<DownloadError> {
+        let silence_ends = *self.silent_since.get_or_insert_with(Instant::now) + self.patience;
+        loop {
+            if let Some((_, ended)) = &mut self.lasting
+                && ended.as_mut().poll(cx).is_ready()
+            {
+                return Poll::Ready(DownloadError::SessionEnded);
+            }
+            let lasts_from = (self.lasting.is_none() && self.session.is_some()).then_some(self.began + LIVE_AFTER);
+            let deadline = lasts_from.map_or(silence_ends, |from| from.min(silence_ends));
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            if timer.deadline() != deadline {
+                timer.as_mut().reset(deadline);
+            }
+            ready!(timer.as_mut().poll(cx));
+            match &self.session {
+                Some((live, key)) if lasts_from == Some(deadline) => {
+                    let lasting = live.enter(*key);
+                    let ended = Box::pin(lasting.ended().clone().cancelled_owned());
+                    self.lasting = Some((lasting, ended));
+                }
+                _ => return Poll::Ready(DownloadError::TooSlow),
+            }
+        }
+    }
+
+    fn give_back(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.give_back();
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.lasting.as_ref().is_some_and(|(lasting, _)| lasting.ended().is_cancelled())
+    }
+}
+
+impl Body for Download {
+    type Data = Bytes;
+    type Error = DownloadError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
+        let this = self.get_mut();
+        let outcome = if this.has_ended() {
+            Some(Err(DownloadError::SessionEnded))
+        } else if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
+            this.silent_since = None;
+            frame.map(|frame| frame.map_err(DownloadError::Broken))
+        } else {
+            Some(Err(ready!(this.poll_silence(cx))))
+        };
+        match &outcome {
+            Some(Err(_)) => this.connection = None,
+            // A body of known length is not asked for its end.
+            _ if this.body.is_end_stream() => this.give_back(),
+            _ => {}
+        }
+        Poll::Ready(outcome)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,200 @@
+//! One upstream: its connections, how many there may be, and sending a request over one of them.
+//!
+//! A connection carries one request at a time (HTTP/1.1) and rests in between, the last used on top; or all of them
+//! (HTTP/2, where an https upstream offers it). Only a request of which nothing was written is sent again.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use http::{
+    HeaderValue, Request, Response, Uri, Version,
+    header::HOST,
+    uri::{PathAndQuery, Scheme},
+};
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http1, http2},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout},
+};
+
+use super::{
+    connect::{Connector, Protocols},
+    error::UpstreamError,
+    upload::Upload,
+};
+use crate::config::RouteConfig;
+
+/// How long a connection may rest. Below what upstreams commonly allow, so that few close at the moment of reuse.
+const LONGEST_REST: Duration = Duration::from_secs(4);
+
+/// The pool of one upstream.
+pub(crate) struct Upstream {
+    connector: Connector,
+    /// What the upstream is called in `Host`.
+    pub(crate) authority: HeaderValue,
+    connect_timeout: Duration,
+    slots: Arc<Semaphore>,
+    resting: Mutex<Vec<(Instant, http1::SendRequest<Upload>)>>,
+    shared: Mutex<Option<http2::SendRequest<Upload>>>,
+}
+
+/// A connection to an upstream for the time of one exchange.
+pub(crate) struct Connection {
+    sender: Sender,
+    upstream: Arc<Upstream>,
+    /// Whether it has carried a request before: its upstream may be closing it just now.
+    is_reused: bool,
+    _slot: OwnedSemaphorePermit,
+}
+
+pub(super) enum Sender {
+    Http1(http1::SendRequest<Upload>),
+    Http2(http2::SendRequest<Upload>),
+}
+
+impl Upstream {
+    pub(crate) fn new(route: &RouteConfig, connector: Connector) -> Self {
+        let authority = HeaderValue::try_from(route.upstream.authority()).expect("a parsed host is visible ASCII");
+        Self {
+            connector,
+            authority,
+            connect_timeout: route.connect_timeout,
+            slots: Arc::new(Semaphore::new(route.max_connections.min(Semaphore::MAX_PERMITS))),
+            resting: Mutex::default(),
+            shared: Mutex::default(),
+        }
+    }
+
+    /// Sends a request and waits for the answer's head; `wait` bounds that.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the exchange; an HTTP/1.1 connection that it was sent over is closed.
+    pub(crate) async fn send<W>(
+        self: &Arc<Self>,
+        mut request: Request<Upload>,
+        protocols: Protocols,
+        wait: impl Fn(Sending) -> W,
+    ) -> Result<(Response<Incoming>, Connection), UpstreamError>
+    where
+        W: Future<Output = Result<Sent, UpstreamError>>,
+    {
+        loop {
+            let checkout = self.checkout(protocols);
+            let mut connection =
+                timeout(self.connect_timeout, checkout).await.map_err(|_| self.why_no_connection())??;
+            match wait(connection.send(request)).await? {
+                Ok(response) => return Ok((response, connection)),
+                Err(mut failed) => match failed.take_message() {
+                    Some(unsent) if connection.is_reused => request = unsent,
+                    _ => return Err(UpstreamError::exchange(failed.into_error())),
+                },
+            }
+        }
+    }
+
+    /// A connection at rest, or a new one.
+    async fn checkout(self: &Arc<Self>, protocols: Protocols) -> Result<Connection, UpstreamError> {
+        let slot = self.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let connection = |sender, is_reused| Connection { sender, upstream: self.clone(), is_reused, _slot: slot };
+        if protocols == Protocols::All {
+            if let Some(sender) = self.shared() {
+                return Ok(connection(Sender::Http2(sender), true));
+            }
+            while let Some(mut sender) = self.rested() {
+                // Its task may not have seen the end of the last answer yet; it is about to.
+                if sender.ready().await.is_ok() {
+                    return Ok(connection(Sender::Http1(sender), true));
+                }
+            }
+        }
+        let sender = self.connector.connect(protocols).await?;
+        if let Sender::Http2(shared) = &sender {
+            *lock(&self.shared) = Some(shared.clone());
+        }
+        Ok(connection(sender, false))
+    }
+
+    fn shared(&self) -> Option<http2::SendRequest<Upload>> {
+        let mut shared = lock(&self.shared);
+        shared.take_if(|sender| sender.is_closed());
+        shared.clone()
+    }
+
+    fn rested(&self) -> Option<http1::SendRequest<Upload>> {
+        let mut resting = lock(&self.resting);
+        let (since, sender) = resting.pop()?;
+        if since.elapsed() < LONGEST_REST {
+            return Some(sender);
+        }
+        resting.clear(); // those below have rested even longer
+        None
+    }
+
+    /// Why there was no connection in time: none was free, or none came about.
+    fn why_no_connection(&self) -> UpstreamError {
+        if self.slots.available_permits() == 0 { UpstreamError::Full } else { UpstreamError::ConnectTimeout }
+    }
+}
+
+/// The answer's head, or what went wrong, with the request where nothing of it was written.
+pub(crate) type Sent = Result<Response<Incoming>, TrySendError<Request<Upload>>>;
+
+/// A request on its way.
+pub(crate) type Sending = std::pin::Pin<Box<dyn Future<Output = Sent> + Send>>;
+
+impl Connection {
+    fn send(&mut self, mut request: Request<Upload>) -> Sending {
+        match &mut self.sender {
+            Sender::Http1(sender) => {
+                address_http1(&mut request);
+                Box::pin(sender.try_send_request(request))
+            }
+            Sender::Http2(sender) => {
+                address_http2(&mut request);
+                Box::pin(sender.try_send_request(request))
+            }
+        }
+    }
+
+    /// Lets the connection rest until the next request. Only after an answer was read to its end.
+    pub(crate) fn give_back(self) {
+        let Self { sender, upstream, .. } = self;
+        if let Sender::Http1(sender) = sender
+            && !sender.is_closed()
+        {
+            lock(&upstream.resting).push((Instant::now(), sender));
+        }
+    }
+}
+
+/// HTTP/1.1 names the host in `Host` (RFC 9112, section 3.2.1).
+fn address_http1(request: &mut Request<Upload>) {
+    *request.version_mut() = Version::HTTP_11;
+    let host = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    if let Some(host) = host {
+        request.headers_mut().insert(HOST, host);
+        *request.uri_mut() = request.uri().path_and_query().cloned().map(Uri::from).unwrap_or_default();
+    }
+}
+
+/// HTTP/2 names the host in `:authority` (RFC 9113, section 8.3.1).
+fn address_http2(request: &mut Request<Upload>) {
+    *request.version_mut() = Version::HTTP_2;
+    if let Some(host) = request.headers_mut().remove(HOST) {
+        let path = request.uri().path_and_query().cloned();
+        let uri = Uri::builder().scheme(Scheme::HTTPS).authority(host.as_bytes());
+        *request.uri_mut() =
+            uri.path_and_query(path.unwrap_or(PathAndQuery::from_static("/"))).build().unwrap_or_default();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing under these locks can be left half done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,65 @@
+//! Waiting for an upstream's answer to begin: not for ever, and not beyond the session's end.
+
+use std::{future::pending, sync::Arc, time::Duration};
+
+use authproxy_core::session::SessionKey;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::{
+    error::UpstreamError,
+    live::{LIVE_AFTER, Live},
+    upload::Progress,
+    upstream::{Sending, Sent},
+};
+
+/// What bounds the wait for an answer's head.
+pub(crate) struct Wait<'a> {
+    /// From the last piece of the request to the answer's first.
+    pub(crate) patience: Duration,
+    /// How far the request's body has come, where it is streamed.
+    pub(crate) progress: Option<&'a Progress>,
+    /// Whose request it is.
+    pub(crate) session: Option<(Arc<Live>, SessionKey)>,
+}
+
+impl Wait<'_> {
+    /// Waits for the answer's head.
+    ///
+    /// # Errors
+    ///
+    /// [`UpstreamError::TooSlow`] and [`UpstreamError::SessionEnded`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the exchange.
+    pub(crate) async fn for_head(&self, mut sending: Sending) -> Result<Sent, UpstreamError> {
+        let began = Instant::now();
+        if let Ok(sent) = timeout(LIVE_AFTER.min(self.patience), &mut sending).await {
+            return Ok(sent);
+        }
+        let lasting = self.session.as_ref().map(|(live, key)| live.enter(*key));
+        let ended = async {
+            match &lasting {
+                Some(lasting) => lasting.ended().cancelled().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            sent = &mut sending => Ok(sent),
+            () = ended => Err(UpstreamError::SessionEnded),
+            () = self.patience_ends(began) => Err(UpstreamError::TooSlow),
+        }
+    }
+
+    /// A body that goes on buys the upstream time: it cannot answer what it has not seen.
+    async fn patience_ends(&self, began: Instant) {
+        loop {
+            let last = self.progress.map_or(began, Progress::last).max(began);
+            let deadline = last + self.patience;
+            if deadline <= Instant::now() {
+                return;
+            }
+            sleep_until(deadline).await;
+        }
+    }
+}
