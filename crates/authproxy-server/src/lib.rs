@@ -27,6 +27,7 @@ mod service;
 mod socket;
 mod target;
 mod telemetry;
+mod tls;
 mod tunnel;
 mod validate;
 
@@ -37,4 +38,5 @@ pub use self::{
     origin::OriginError,
     run::{RunError, run},
     server::{Report, ServeError, Server},
+    tls::TlsError,
 };

@@ -40,18 +40,19 @@ pub enum OriginError {
 }
 
 impl Origins {
-    /// The origins of a server that listens at `local` and has these configured.
+    /// The origins of a server that listens at `local`, speaking `scheme`, and has these configured.
     ///
     /// # Errors
     ///
     /// [`OriginError`]: the server must not start.
     pub(crate) fn new(
         public_url: Option<&str>,
+        scheme: &str,
         local: SocketAddr,
         allowed: &[String],
         allow_insecure: bool,
     ) -> Result<Self, OriginError> {
-        let default = format!("http://{local}");
+        let default = format!("{scheme}://{local}");
         let public =
             Origin::parse(public_url.unwrap_or(&default)).ok_or(OriginError::Malformed { key: "public_url" })?;
         if !public.https && !public.loopback && !allow_insecure {
@@ -119,7 +120,7 @@ mod tests {
     use super::*;
 
     fn origins(public_url: Option<&str>, local: &str, allow_insecure: bool) -> Result<Origins, OriginError> {
-        Origins::new(public_url, local.parse().expect("an address"), &[], allow_insecure)
+        Origins::new(public_url, "http", local.parse().expect("an address"), &[], allow_insecure)
     }
 
     #[test]
