@@ -28,6 +28,7 @@ mod service;
 mod socket;
 mod target;
 mod telemetry;
+mod tls;
 mod tunnel;
 mod validate;
 
@@ -38,4 +39,5 @@ pub use self::{
     origin::OriginError,
     run::{RunError, run},
     server::{Report, ServeError, Server},
+    tls::TlsError,
 };

@@ -35,18 +35,19 @@ pub enum OriginError {
 }
 
 impl Origins {
-    /// The origins of a server that listens at `local` and has these configured.
+    /// The origins of a server that listens at `local`, speaking `scheme`, and has these configured.
     ///
     /// # Errors
     ///
     /// [`OriginError`]: the server must not start.
     pub(crate) fn new(
         public_url: Option<&str>,
+        scheme: &str,
         local: SocketAddr,
         allowed: &[String],
         allow_insecure: bool,
     ) -> Result<Self, OriginError> {
-        let default = format!("http://{local}");
+        let default = format!("{scheme}://{local}");
         let parse = |key, text: &str| Origin::parse(text).map_err(|problem| OriginError::Malformed { key, problem });
         let public = parse("public_url", public_url.unwrap_or(&default))?;
         if !public.is_https() && !public.is_loopback() && !allow_insecure {
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     fn origins(public_url: Option<&str>, local: &str, allow_insecure: bool) -> Result<Origins, OriginError> {
-        Origins::new(public_url, local.parse().expect("an address"), &[], allow_insecure)
+        Origins::new(public_url, "http", local.parse().expect("an address"), &[], allow_insecure)
     }
 
     #[test]
@@ -104,7 +105,7 @@ mod tests {
             let problem = Origin::parse(url).expect_err(url);
             assert_eq!(outcome.expect_err(url), OriginError::Malformed { key: "public_url", problem });
         }
-        let outcome = Origins::new(None, "127.0.0.1:1".parse().expect("an address"), &["*".into()], true);
+        let outcome = Origins::new(None, "http", "127.0.0.1:1".parse().expect("an address"), &["*".into()], true);
         let problem = "would let every page in";
         assert_eq!(outcome.expect_err("a wildcard"), OriginError::Malformed { key: "allowed_origins", problem });
     }

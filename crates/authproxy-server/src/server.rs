@@ -2,8 +2,10 @@
 
 mod accept;
 mod http1;
+mod http2;
+mod refusal;
 
-use std::{io, sync::Arc};
+use std::{future::pending, io, sync::Arc};
 
 use authproxy_core::{
     backend::AuthBackend,
@@ -18,6 +20,7 @@ use crate::{
     forward::TrustError,
     origin::{OriginError, Origins},
     service::App,
+    tls::{Tls, TlsError},
 };
 
 /// The session proxy, ready to serve on a listener.
@@ -74,17 +77,22 @@ impl Server {
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<Report, ServeError> {
         let local = listener.local_addr().map_err(ServeError::Listener)?;
         let Config { public_url, allowed_origins, allow_insecure_http, .. } = &self.config;
-        let origins = Origins::new(public_url.as_deref(), local, allowed_origins, *allow_insecure_http)?;
+        let tls = Tls::load(&self.config.tls)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let origins = Origins::new(public_url.as_deref(), scheme, local, allowed_origins, *allow_insecure_http)?;
         tracing::info!(%local, public_url = origins.public(), "serving");
 
         let limits = self.config.limits.clone();
         let manager = self.manager.clone();
         let app = Arc::new(App::new(self.manager, self.backend, origins, &self.config)?);
+        let connections = Connections::new(app.clone(), tls.clone(), &limits);
         let watched = app.clone();
         let watch =
             AbortOnDropHandle::new(tokio::spawn(async move { watched.forwarder.live.watch(&watched.manager).await }));
-        let connections = Connections::new(app.clone(), &limits);
-        connections.accept_until(listener, shutdown).await;
+        tokio::select! {
+            () = connections.accept_until(listener, shutdown) => {}
+            () = watch_certificate(tls) => {}
+        }
 
         tracing::info!("shutting down");
         let connections_lasting = app.forwarder.live.len();
@@ -96,6 +104,14 @@ impl Server {
         tracing::info!(connections_cut, connections_lasting, sessions = ?report.sessions, "shut down");
         Ok(report)
     }
+}
+
+/// Never ends.
+async fn watch_certificate(tls: Option<Tls>) {
+    if let Some(tls) = tls {
+        tls.watch().await;
+    }
+    pending().await
 }
 
 impl std::fmt::Debug for Server {
@@ -117,4 +133,7 @@ pub enum ServeError {
     /// An https upstream's certificate could not be checked.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// The server's own certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
