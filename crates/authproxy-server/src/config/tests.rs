@@ -5,6 +5,7 @@
 mod checks;
 mod mistakes;
 mod routes;
+mod rules;
 mod secrets;
 mod sources;
 
