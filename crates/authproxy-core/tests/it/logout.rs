@@ -3,7 +3,7 @@
 use authproxy_core::{TokenError, error::LogInReason};
 use authproxy_testing::{Fault, Gate, Scripted, Verb};
 
-use crate::world::{World, pass, settle};
+use crate::world::{World, pass, settle, text};
 
 fn is_unknown(result: &Result<authproxy_core::ReadyToken, TokenError>) -> bool {
     matches!(result, Err(TokenError::LogInAgain(LogInReason::Unknown)))
@@ -59,6 +59,25 @@ async fn logout_between_a_failed_commit_and_its_repetition_is_final() {
     assert!(waiting.await.unwrap().is_err());
     pass(10).await;
     assert!(is_unknown(&world.manager.access_token(&key).await));
+    settle().await;
+    assert_eq!(world.backend.live_families(), 0);
+}
+
+/// A node that kept a token set which the store could not take hears of a logout elsewhere with its next request.
+#[tokio::test(start_paused = true)]
+async fn logout_on_another_node_wins_over_a_token_set_that_the_store_does_not_have_yet() {
+    let world = World::new();
+    let other = world.another_node();
+    let (key, _) = world.expired().await;
+    world.store.script(Verb::Commit, std::iter::repeat_n(Fault::FailBefore, 3));
+    let unsaved = world.manager.access_token(&key).await.unwrap();
+    world.store.set_down(true);
+    assert_eq!(text(&world.manager.access_token(&key).await.unwrap()), text(&unsaved), "kept for this");
+    world.store.set_down(false);
+    assert!(other.close(&key).await.unwrap());
+    assert!(is_unknown(&world.manager.access_token(&key).await), "before the saver has tried again");
+    assert!(is_unknown(&world.manager.session(&key).await));
+    pass(10).await;
     settle().await;
     assert_eq!(world.backend.live_families(), 0);
 }
