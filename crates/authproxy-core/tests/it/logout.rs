@@ -213,3 +213,35 @@ async fn a_logout_that_the_store_did_not_confirm_is_an_error_and_can_be_repeated
     assert!(world.manager.close(&key).await.unwrap());
     assert!(!world.manager.close(&key).await.unwrap());
 }
+
+/// What the store removed is revoked also when it could not say so, at the next try or with the error: as far as it
+/// is known, for the refresh token was in the answer.
+#[tokio::test(start_paused = true)]
+async fn a_logout_whose_answer_is_lost_revokes_the_access_token() {
+    for (lost, is_told) in [(1, true), (3, true), (4, false)] {
+        for blind in [false, true] {
+            let world = World::new();
+            let opened = world.open().await;
+            let key = opened.id.key();
+            world.store.set_blind(blind);
+            world.store.script(Verb::Remove, std::iter::repeat_n(Fault::LoseAnswer, lost));
+            let closed = world.manager.close(&key).await;
+            assert_eq!(closed.is_ok(), is_told, "{lost} answers lost: {closed:?}");
+            assert!(closed.unwrap_or(true), "there was a session");
+            settle().await;
+            assert!(!world.backend.accepts(opened.session.access_token()), "{lost} answers lost");
+            assert!(is_unknown(&world.manager.access_token(&key).await));
+            assert!(!world.manager.close(&key).await.unwrap());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_that_the_store_cannot_hear_of_revokes_the_access_token_all_the_same() {
+    let world = World::new();
+    let opened = world.open().await;
+    world.store.set_down(true);
+    world.manager.close(&opened.id.key()).await.unwrap_err();
+    settle().await;
+    assert!(!world.backend.accepts(opened.session.access_token()));
+}
