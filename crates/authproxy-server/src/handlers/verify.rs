@@ -90,7 +90,8 @@ fn guard(app: &App, request: &Request, original: Original<'_>) -> Result<(), Pro
 fn to_login(app: &App, request: &Request, original: Original<'_>, problem: Problem) -> Response {
     let mut refusal = app.problem(problem, request);
     let page = app.verify.login_page.as_deref().filter(|_| original.is_trusted() && original.is_navigation());
-    let Some(location) = page.and_then(|page| login_url(page, original.return_address(&app.origins).as_deref())) else {
+    let next = original.return_address(&app.origins);
+    let Some(location) = page.and_then(|page| login_url(app.origins.public(), page, next.as_deref())) else {
         return refusal;
     };
     let mut response = Response::new(Body::whole(""));
@@ -102,13 +103,20 @@ fn to_login(app: &App, request: &Request, original: Original<'_>, problem: Probl
     response
 }
 
-/// The login page's address with `next`, the address to come back to.
-fn login_url(page: &str, next: Option<&str>) -> Option<HeaderValue> {
-    let Some(next) = next else { return HeaderValue::from_str(page).ok() };
+/// The login page's URL with `next`, the address to come back to.
+///
+/// It is absolute, for Traefik resolves a path against the address where it asks us.
+fn login_url(public: &str, page: &str, next: Option<&str>) -> Option<HeaderValue> {
+    let origin = if page.starts_with('/') { public } else { "" };
     let (address, fragment) = page.find('#').map_or((page, ""), |at| page.split_at(at));
-    let joint = if address.contains('?') { '&' } else { '?' };
-    let query = serde_urlencoded::to_string([("next", next)]).ok()?;
-    HeaderValue::try_from(format!("{address}{joint}{query}{fragment}")).ok()
+    let query = match next {
+        Some(next) => {
+            let joint = if address.contains('?') { '&' } else { '?' };
+            format!("{joint}{}", serde_urlencoded::to_string([("next", next)]).ok()?)
+        }
+        None => String::new(),
+    };
+    HeaderValue::try_from(format!("{origin}{address}{query}{fragment}")).ok()
 }
 
 /// Whether a login name is an e-mail address, as the auth service's contract says it is: one `@` between two names.
