@@ -90,10 +90,11 @@ fn guard(app: &App, request: &Request, original: Original<'_>) -> Result<(), Pro
 /// Sends a person who has to log in to the login page, where there is one; a program gets its 401.
 fn to_login(app: &App, request: &Request, original: Original<'_>, problem: Problem) -> Response {
     let refusal = app.problem(problem, request);
-    match app.verify.login_page.as_deref().filter(|_| original.is_trusted() && original.is_navigation()) {
-        Some(page) => login_page::redirect(page, original.return_address(&app.origins).as_deref(), refusal),
-        None => refusal,
-    }
+    let page = app.verify.login_page.as_deref().filter(|_| original.is_trusted() && original.is_navigation());
+    let Some(page) = page else { return refusal };
+    // Absolute, for Traefik resolves a path against the address where it asks us.
+    let origin = if page.starts_with('/') { app.origins.public() } else { "" };
+    login_page::redirect(&format!("{origin}{page}"), original.return_address(&app.origins).as_deref(), refusal)
 }
 
 /// Whether a login name is an e-mail address, as the auth service's contract says it is: one `@` between two names.
