@@ -156,7 +156,7 @@ pub enum DeathReason {
     Expired,
 }
 
-/// One version of a session as a store publishes it: everything but the refresh token. Immutable but for one mark.
+/// One version of a session as a store publishes it: everything but the refresh token. Immutable but for its marks.
 #[derive(Debug)]
 pub struct Session {
     /// Which rotation this is.
@@ -178,6 +178,7 @@ pub struct Session {
     /// When the session was last used, in milliseconds; kept only where an idle timeout asks for it.
     pub(crate) last_used: AtomicU64,
     pub(crate) announced: AtomicBool,
+    pub(crate) announced_by_gateway: AtomicBool,
 }
 
 impl Session {
@@ -200,6 +201,7 @@ impl Session {
             standing: Standing::Live,
             last_used: AtomicU64::new(issued_at.as_millis()),
             announced: AtomicBool::new(true), // the login's own answer does that
+            announced_by_gateway: AtomicBool::new(true),
         }
     }
 
@@ -220,6 +222,7 @@ impl Session {
             ends_at,
             standing: Standing::Live,
             announced: AtomicBool::new(false),
+            announced_by_gateway: AtomicBool::new(false),
             ..self.copy()
         }
     }
@@ -242,6 +245,7 @@ impl Session {
             standing: self.standing,
             last_used: AtomicU64::new(self.last_used.load(Ordering::Relaxed)),
             announced: AtomicBool::new(self.announced.load(Ordering::Relaxed)),
+            announced_by_gateway: AtomicBool::new(self.announced_by_gateway.load(Ordering::Relaxed)),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Reading order: [`handle`] here, then `table` and `path` (which route), `headers` (what crosses), `upstream` (over
 //! which connection), `upload` and `download` (the bodies), `live` (what ends with a session).
 
-mod claims;
+pub(crate) mod claims;
 mod connect;
 mod download;
 mod error;
@@ -15,7 +15,7 @@ mod upload;
 mod upstream;
 mod wait;
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, future::pending, sync::Arc};
 
 use authproxy_core::{
     manager::ReadyToken,
@@ -23,11 +23,14 @@ use authproxy_core::{
 };
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
-    header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, HOST, LOCATION, SET_COOKIE, WWW_AUTHENTICATE},
+    header::{
+        ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONNECTION, HOST, LOCATION, ORIGIN, SET_COOKIE, UPGRADE, WWW_AUTHENTICATE,
+    },
     request::Parts,
     uri::PathAndQuery,
 };
-use hyper::body::Incoming;
+use hyper::{body::Incoming, upgrade};
+use hyper_util::rt::TokioIo;
 
 pub use self::connect::TrustError;
 use self::{
@@ -52,6 +55,7 @@ use crate::{
     response::{self, Response as Answer},
     service::{App, Peer},
     telemetry::RequestId,
+    tunnel::Tunnel,
 };
 
 /// Every `[[route]]`, ready to forward.
@@ -244,21 +248,54 @@ impl Exchange<'_> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.tunnel(response, connection).await;
         }
-        let origin = headers::origin(&self.head.headers);
+        self.clean(&mut response);
+        let session = self.session();
+        Ok(response.map(|body| Body::Streamed(Box::new(Download::new(body, connection, route.idle_timeout, session)))))
+    }
+
+    /// Makes the connection a tunnel: what the browser and the upstream say on it is theirs from here on, as long as
+    /// the session lives.
+    async fn tunnel(self, mut response: Response<Incoming>, connection: Connection) -> Result<Answer, Problem> {
+        let route = &self.destination.route.config;
+        let protocol = response.headers().get(UPGRADE).cloned();
+        let (Some(protocol), Some(_)) = (protocol, self.onward.upgrade) else {
+            return Err(Problem::Upstream(UpstreamError::UnaskedUpgrade));
+        };
+        let upgraded =
+            upgrade::on(&mut response).await.map_err(|error| Problem::Upstream(UpstreamError::Closed(error)))?;
+        let lasting = self.session().map(|(live, key)| live.enter(key));
+        let ended = async move {
+            let _in_use = connection;
+            match &lasting {
+                Some(lasting) => lasting.ended().cancelled().await,
+                None => pending().await,
+            }
+        };
+        let mut answer = response.map(|_| Body::whole(""));
+        self.clean(&mut answer);
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        answer.headers_mut().insert(UPGRADE, protocol);
+        answer.extensions_mut().insert(Tunnel::new(TokioIo::new(upgraded), route.idle_timeout, ended));
+        Ok(answer)
+    }
+
+    /// Takes out of an answer's header what is not the browser's, and adds what is.
+    fn clean<B>(&self, response: &mut Response<B>) {
         let (version, app) = (response.version(), self.app);
-        headers::answer(response.headers_mut(), route, app.cookie, version, origin.as_ref(), &app.origins);
+        let origin = self.head.headers.get(ORIGIN);
+        headers::answer(
+            response.headers_mut(),
+            &self.destination.route.config,
+            app.cookie,
+            version,
+            origin,
+            &app.origins,
+        );
         if let Some(Caller { id, token, .. }) = &self.caller
             && let Some(cookie) = app.prolonged(id, token)
         {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
-        let session = self.session();
-        Ok(response.map(|body| Body::Streamed(Box::new(Download::new(body, connection, route.idle_timeout, session)))))
-    }
-
-    /// Makes the connection a tunnel: what the browser and the upstream say on it is theirs from here on.
-    async fn tunnel(self, _response: Response<Incoming>, _connection: Connection) -> Result<Answer, Problem> {
-        Err(Problem::Upstream(UpstreamError::UnaskedUpgrade))
     }
 }
 

@@ -15,6 +15,7 @@ mod csrf;
 mod dev;
 mod forward;
 mod framing;
+mod gateway;
 mod handlers;
 mod handoff;
 mod openapi;
@@ -27,6 +28,7 @@ mod service;
 mod socket;
 mod target;
 mod telemetry;
+mod tunnel;
 mod validate;
 
 pub use self::{

@@ -4,6 +4,7 @@
 
 mod checks;
 mod mistakes;
+#[cfg(any())]
 mod routes;
 mod secrets;
 mod sources;

@@ -16,3 +16,4 @@ mod readme;
 mod secrets;
 mod shutdown;
 mod validation;
+mod verify;

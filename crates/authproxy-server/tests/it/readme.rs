@@ -1,6 +1,9 @@
 //! The README's tables say what the code does.
 
-use authproxy_server::{config::keys, routes::TABLE};
+use authproxy_server::{
+    config::{keys, route},
+    routes::TABLE,
+};
 
 const README: &str = include_str!("../../../../README.md");
 
@@ -9,6 +12,13 @@ fn the_readme_lists_every_key_as_it_is() {
     for row in keys::markdown().lines() {
         assert!(README.contains(row), "README.md has not this row of the configuration table:\n{row}");
     }
+}
+
+#[test]
+fn the_readme_lists_every_key_of_a_route_as_it_is_and_no_other() {
+    let section = README.split("\n## ").find(|section| section.starts_with("Routes\n")).expect("a section on routes");
+    let rows: Vec<_> = section.lines().filter(|line| line.starts_with('|')).collect();
+    assert_eq!(rows, route::keys::markdown().lines().collect::<Vec<_>>());
 }
 
 #[test]
