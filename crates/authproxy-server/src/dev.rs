@@ -68,7 +68,8 @@ pub async fn dev(
 }
 
 fn banner(config: &Config, local: SocketAddr, auth_service: SocketAddr) -> String {
-    let url = config.public_url.clone().unwrap_or_else(|| format!("http://{local}"));
+    let scheme = if config.tls.cert.is_some() { "https" } else { "http" };
+    let url = config.public_url.clone().unwrap_or_else(|| format!("{scheme}://{local}"));
     let (access, refresh) = (duration::format(config.tokens.access_ttl), duration::format(config.tokens.refresh_ttl));
     format!(
         "\
