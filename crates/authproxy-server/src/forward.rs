@@ -3,7 +3,7 @@
 //! Reading order: [`handle`] here, then `table` and `path` (which route), `headers` (what crosses), `upstream` (over
 //! which connection), `upload` and `download` (the bodies), `live` (what ends with a session).
 
-mod claims;
+pub(crate) mod claims;
 mod connect;
 mod download;
 mod error;

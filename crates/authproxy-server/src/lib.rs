@@ -15,6 +15,7 @@ mod csrf;
 mod dev;
 mod forward;
 mod framing;
+mod gateway;
 mod handlers;
 mod handoff;
 mod openapi;

@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::accept::Connections;
 use crate::{
-    config::Config,
+    config::{Config, RouteMistakes, check_routes},
     forward::TrustError,
     origin::{OriginError, Origins},
     service::App,
@@ -76,10 +76,11 @@ impl Server {
     /// Dropping the future closes the listener and leaves connections that are open to end by themselves.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<Report, ServeError> {
         let local = listener.local_addr().map_err(ServeError::Listener)?;
-        let Config { public_url, allowed_origins, allow_insecure_http, .. } = &self.config;
-        let tls = Tls::load(&self.config.tls)?;
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let origins = Origins::new(public_url.as_deref(), scheme, local, allowed_origins, *allow_insecure_http)?;
+        let config = &self.config;
+        check_routes(&config.route, Some(local))?;
+        let tls = Tls::load(&config.tls)?;
+        let public_url = config.public_url.clone().unwrap_or_else(|| config.default_public_url(local));
+        let origins = Origins::new(&public_url, &config.allowed_origins, config.allow_insecure_http)?;
         tracing::info!(%local, public_url = origins.public(), "serving");
 
         let limits = self.config.limits.clone();
@@ -130,6 +131,9 @@ pub enum ServeError {
     /// `public_url` or `allowed_origins` cannot be worked with.
     #[error(transparent)]
     Origin(#[from] OriginError),
+    /// The routes do not fit together, or one of them cannot be served.
+    #[error(transparent)]
+    Routes(#[from] RouteMistakes),
     /// An https upstream's certificate could not be checked.
     #[error(transparent)]
     Trust(#[from] TrustError),

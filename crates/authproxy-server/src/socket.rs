@@ -14,11 +14,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{FutureExt, task::AtomicWaker};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
@@ -49,7 +50,22 @@ pub(crate) struct Patience {
 
 /// Whether a request is being answered; then the peer owes nothing.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Busy(Arc<AtomicBool>);
+pub(crate) struct Busy(Arc<Answering>);
+
+#[derive(Debug)]
+struct Answering {
+    is_busy: AtomicBool,
+    /// Whether everything that was written is out.
+    is_flushed: AtomicBool,
+    /// Who wanted to read the next request before the last one's answer was out.
+    deferred: AtomicWaker,
+}
+
+impl Default for Answering {
+    fn default() -> Self {
+        Self { is_busy: AtomicBool::new(false), is_flushed: AtomicBool::new(true), deferred: AtomicWaker::new() }
+    }
+}
 
 /// Keeps a connection busy until it is dropped.
 #[derive(Debug)]
@@ -58,14 +74,26 @@ pub(crate) struct BusyGuard(Busy);
 impl Busy {
     /// Marks the beginning of a request's handling.
     pub(crate) fn begin(&self) -> BusyGuard {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.is_busy.store(true, Ordering::Relaxed);
         BusyGuard(self.clone())
+    }
+
+    fn is_busy(&self) -> bool {
+        self.0.is_busy.load(Ordering::Acquire)
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.0.is_flushed.load(Ordering::Acquire)
     }
 }
 
 impl Drop for BusyGuard {
     fn drop(&mut self) {
-        self.0.0.store(false, Ordering::Relaxed);
+        let Busy(answering) = &self.0;
+        answering.is_busy.store(false, Ordering::Release);
+        if answering.is_flushed.load(Ordering::Acquire) {
+            answering.deferred.wake();
+        }
     }
 }
 
@@ -84,9 +112,6 @@ pub(crate) struct Socket<S> {
     answered_once: bool,
     read_timer: Pin<Box<Sleep>>,
     pace: WritePace,
-    flushed: bool,
-    /// Who wanted to read the next request before the last one's answer was out.
-    deferred: Option<Waker>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
@@ -106,20 +131,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             answered_once: false,
             read_timer: Box::pin(sleep_until(now)),
             pace: WritePace::new(patience.write),
-            flushed: true,
-            deferred: None,
         }
     }
 
     /// Why reading ended, when the peer is to be told: never in the middle of another answer, and not of a body,
     /// whose request has an answer of its own.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
-        self.refusal.filter(|_| self.flushed && self.framing.between_requests())
+        self.refusal.filter(|_| self.busy.is_flushed() && self.framing.between_requests())
     }
 
     /// Whether the bytes after the last request may belong to another protocol: its answer is out, its body was read.
     pub(crate) fn may_switch(&self) -> bool {
-        self.flushed && self.admitted == 0 && self.framing.between_requests()
+        self.busy.is_flushed() && self.admitted == 0 && self.framing.between_requests()
     }
 
     /// Gives the connection away, with the bytes that arrived and were never read.
@@ -151,6 +174,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         let _ = timeout(LINGER, drain).await;
     }
 
+    /// Closes the connection because the server ends. A peer that has been answered and has asked for nothing since is
+    /// not waited for: nothing of it is unread, so that nothing turns the end into a reset.
+    pub(crate) async fn hang_up(mut self) {
+        let is_idle = self.framing.between_requests() && self.busy.is_flushed() && self.incoming.is_empty();
+        if is_idle && self.io.read_buf(&mut self.incoming).now_or_never().is_none() {
+            let _ = timeout(LINGER, self.io.shutdown()).await;
+        } else {
+            self.close().await;
+        }
+    }
+
     /// Reads from the peer. The space for it is the stack's, so that ten thousand idle connections hold none.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut space = [0; READ_BYTES];
@@ -167,12 +201,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// Whether the last request's answer is still to come. A bad request behind it must not take it along.
     fn owes_an_answer(&self) -> bool {
-        self.framing.between_requests() && (self.busy.0.load(Ordering::Relaxed) || !self.flushed)
+        self.framing.between_requests() && (self.busy.is_busy() || !self.busy.is_flushed())
     }
 
     /// Waits for the answer to be out, and meanwhile only notices that the peer has gone.
     fn poll_defer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.deferred = Some(cx.waker().clone());
+        self.busy.0.deferred.register(cx.waker());
+        if !self.owes_an_answer() {
+            cx.waker().wake_by_ref(); // it came out between the question and the registration
+        }
         if !self.incoming.is_empty() {
             return Poll::Pending;
         }
@@ -184,7 +221,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// Until when the peer must have sent something; `None` while a request is being answered.
     fn read_deadline(&mut self) -> Option<Instant> {
-        if self.busy.0.load(Ordering::Relaxed) {
+        if self.busy.is_busy() {
             return None;
         }
         if self.framing.between_requests() && !self.incoming.is_empty() {
@@ -248,7 +285,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Read for Socket<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.flushed = false;
+        this.busy.0.is_flushed.store(false, Ordering::Relaxed);
         let outcome = Pin::new(&mut this.io).poll_write(cx, bytes);
         this.pace.pass(cx, outcome)
     }
@@ -259,7 +296,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.flushed = false;
+        this.busy.0.is_flushed.store(false, Ordering::Relaxed);
         let outcome = Pin::new(&mut this.io).poll_write_vectored(cx, buffers);
         this.pace.pass(cx, outcome)
     }
@@ -273,12 +310,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
         let outcome = Pin::new(&mut this.io).poll_flush(cx);
         ready!(this.pace.pass(cx, outcome))?;
         // hyper flushes at every turn; only a flush that ends an answer says anything.
-        if !this.flushed {
-            this.flushed = true;
+        if !this.busy.is_flushed() {
             this.answered_once = true;
             this.last_active = Instant::now();
-            if let Some(waker) = this.deferred.take() {
-                waker.wake();
+            this.busy.0.is_flushed.store(true, Ordering::Release);
+            if !this.busy.is_busy() {
+                this.busy.0.deferred.wake();
             }
         }
         Poll::Ready(Ok(()))

@@ -7,6 +7,7 @@ use tokio::{sync::oneshot, time::timeout};
 use super::{Inner, ReadyToken, TokenManager, policy};
 use crate::{
     backend::{BackendError, Credentials, IssuedTokens, Login},
+    clock::Timestamp,
     error::{CloseError, OpenError, StoreError, Unavailability},
     session::{Session, SessionId, SessionKey},
     store::{CreateError, NewSession},
@@ -20,6 +21,8 @@ pub struct OpenedSession {
     pub id: SessionId,
     /// What was published.
     pub session: ReadyToken,
+    /// When the service was asked: what it said about lifetimes is counted from here.
+    pub asked_at: Timestamp,
     /// The tokens as issued, for one who is to have them.
     pub tokens: TokenSet,
     /// Every other field of the token response.
@@ -106,6 +109,7 @@ impl std::fmt::Debug for OpenedSession {
 
 impl Inner {
     async fn log_in(self: &Arc<Self>, credentials: Credentials, hand_out: bool) -> Result<OpenedSession, OpenError> {
+        let asked_at = self.clock.now();
         let login = timeout(self.config.backend_timeout, self.backend.login(&credentials));
         let login = self.unless_cut_off(login).await.ok_or(OpenError::Unavailable(Unavailability::ShuttingDown))?;
         let IssuedTokens { tokens, extra } = match login.unwrap_or(Err(BackendError::TimedOut))? {
@@ -118,7 +122,7 @@ impl Inner {
         let new = NewSession { session, refresh_token: tokens.refresh_token.clone(), handed_out: hand_out };
         let created = timeout(self.config.store_timeout, self.store.create(&id.key(), new)).await;
         match created.unwrap_or(Err(CreateError::Unavailable(StoreError::new("no answer within the store timeout")))) {
-            Ok(()) => Ok(OpenedSession { id, session: ReadyToken::new(Arc::new(published)), tokens, extra }),
+            Ok(()) => Ok(OpenedSession { id, session: ReadyToken::new(Arc::new(published)), asked_at, tokens, extra }),
             Err(error) => {
                 self.revoke_later(tokens.access_token, tokens.refresh_token);
                 Err(match error {

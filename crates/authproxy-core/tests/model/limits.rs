@@ -34,9 +34,9 @@ fn a_grace_that_replaces_the_first_successor_loses_sessions() {
 
 /// A grace that ends early, with the first use of the successor, is none for a request that the network still holds,
 /// or for a node that was allowed to present just before: if the next rotation follows within the grace, the service
-/// sees reuse. With one rotation a grace nothing is lost, see `explore.rs`.
+/// sees reuse. The contract's "accepted again" must mean the whole grace, whatever became of the successor.
 #[test]
 fn a_grace_that_ends_with_the_successors_use_does_not_bear_two_rotations_at_once() {
-    let protocol = Protocol { successors: Successors::Same, ..Protocol::new(Contract::Grace, 1) };
+    let protocol = Protocol { successors: Successors::SameUntilUsed, ..Protocol::new(Contract::Grace, 1) };
     assert!(protocol.unfolded().counterexample(ONE_PRESENTATION).is_some());
 }

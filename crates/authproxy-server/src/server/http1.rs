@@ -5,9 +5,12 @@ use std::{
     future::poll_fn,
     pin::{Pin, pin},
     sync::{Mutex, PoisonError},
+    task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use http::{Request, StatusCode};
+use http_body::{Frame, SizeHint};
 use hyper::{
     body::Incoming,
     server::conn::http1::{Builder, Parts},
@@ -18,8 +21,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::refusal;
 use crate::{
+    body::Body,
+    forward::DownloadError,
     response::Response,
-    socket::{Busy, Patience, Socket},
+    socket::{Busy, BusyGuard, Patience, Socket},
     telemetry,
     tunnel::Tunnel,
 };
@@ -46,11 +51,12 @@ where
         Box::pin(async move {
             let mut response = answered.await;
             let tunnel = Tunnel::take(response.extensions_mut());
+            let mut guard = Some(guard);
             if let Some(tunnel) = tunnel.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) {
                 // The connection stays busy: what the peer sends from here on is no request.
-                *switched.lock().unwrap_or_else(PoisonError::into_inner) = Some((tunnel, guard));
+                *switched.lock().unwrap_or_else(PoisonError::into_inner) = Some((tunnel, guard.take()));
             }
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(response.map(|body| Answering { body, _busy: guard }))
         })
     });
     let mut connection =
@@ -77,7 +83,31 @@ where
             tunnel.run(io, [read_buf, unread].concat().into()).await;
         }
         (None, Some(refusal)) => refusal::refuse(socket, refusal.into()).await,
+        _ if is_draining => socket.hang_up().await,
         _ => socket.close().await,
+    }
+}
+
+/// An answer's body; until its end the peer owes nothing, however long the upstream is silent.
+struct Answering {
+    body: Body,
+    _busy: Option<BusyGuard>,
+}
+
+impl http_body::Body for Answering {
+    type Data = Bytes;
+    type Error = DownloadError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

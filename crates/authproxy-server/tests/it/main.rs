@@ -19,3 +19,4 @@ mod secure;
 mod shutdown;
 mod tls;
 mod validation;
+mod verify;
