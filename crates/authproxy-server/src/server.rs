@@ -112,7 +112,7 @@ async fn watch_certificate(tls: Option<Tls>) {
     if let Some(tls) = tls {
         tls.watch().await;
     }
-    pending().await
+    pending::<()>().await;
 }
 
 impl std::fmt::Debug for Server {

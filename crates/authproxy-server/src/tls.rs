@@ -128,3 +128,6 @@ impl ResolvesServerCert for Current {
         Some(self.0.current())
     }
 }
+
+#[cfg(test)]
+mod tests;

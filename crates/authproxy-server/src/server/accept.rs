@@ -5,6 +5,7 @@ use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 use http::Request;
 use hyper::body::Incoming;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::{Instant, sleep, timeout},
@@ -137,19 +138,15 @@ where
     match accepted {
         Accepted::Http2(stream) => http2::serve(stream, patience, draining, answer).await,
         Accepted::Http1(stream) => http1::serve(stream, patience, draining, answer).await,
-        Accepted::NotTls(stream) => {
-            refusal::refuse(Socket::new(stream, patience, Busy::default()), Problem::NotTls).await
-        }
+        Accepted::NotTls(stream) => refuse(stream, patience, Problem::NotTls).await,
         Accepted::Nothing => {}
     }
 }
 
 /// Tells a peer that there is no room for it.
 async fn turn_away(stream: TcpStream, tls: Option<Tls>, patience: Patience) {
-    let problem = Problem::TooManyConnections;
-    let Some(tls) = tls else { return refusal::refuse(Socket::new(stream, patience, Busy::default()), problem).await };
+    let Some(tls) = tls else { return refuse(stream, patience, Problem::TooManyConnections).await };
     match tls.accept(stream, patience.head).await {
-        Accepted::Http1(stream) => refusal::refuse(Socket::new(stream, patience, Busy::default()), problem).await,
         Accepted::Http2(stream) => {
             let draining = CancellationToken::new();
             // What the peer sends before it has seen the goodbye is answered.
@@ -157,8 +154,13 @@ async fn turn_away(stream: TcpStream, tls: Option<Tls>, patience: Patience) {
             http2::serve(stream, patience, draining, |_| async { refusal::response(Problem::TooManyConnections) })
                 .await;
         }
+        Accepted::Http1(stream) => refuse(stream, patience, Problem::TooManyConnections).await,
         Accepted::NotTls(_) | Accepted::Nothing => {}
     }
+}
+
+async fn refuse(stream: impl AsyncRead + AsyncWrite + Unpin, patience: Patience, problem: Problem) {
+    refusal::refuse(Socket::new(stream, patience, Busy::default()), problem).await;
 }
 
 fn is_about_one_connection(error: &io::Error) -> bool {

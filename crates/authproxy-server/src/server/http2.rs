@@ -10,9 +10,10 @@ mod streams;
 use std::{convert::Infallible, pin::pin};
 
 use http::{
-    HeaderMap, HeaderName, Request, StatusCode,
-    header::{CONNECTION, TE, TRANSFER_ENCODING, UPGRADE},
+    HeaderName, Method, Request, StatusCode,
+    header::{CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE},
 };
+use http_body::Body as _;
 use hyper::{body::Incoming, server::conn::http2::Builder, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,11 +22,11 @@ use tokio_util::sync::CancellationToken;
 use self::{outgoing::Outgoing, streams::Streams};
 use super::refusal;
 use crate::{
+    body::Body,
     problem::Problem,
     response::Response,
     socket::{Patience, Watched},
     telemetry,
-    tunnel::Tunnel,
 };
 
 /// How many requests of one peer are answered at once.
@@ -63,14 +64,14 @@ where
     let streams = Streams::new(patience.write);
     let _ended = streams.end_on_drop();
     let service = service_fn(|request| {
+        let method = request.method().clone();
         let answered = checked(request).map(&answer);
         async move {
-            let mut response = match answered {
+            let response = match answered {
                 Ok(answered) => answered.await,
                 Err(problem) => refusal::response(problem),
             };
-            translate(&mut response);
-            Ok::<_, Infallible>(response.map(Outgoing::new))
+            Ok::<_, Infallible>(translate(response, &method).map(Outgoing::new))
         }
     });
     let mut connection = pin!(
@@ -91,15 +92,14 @@ where
         () = draining.cancelled() => None,
         () = streams.none_for(patience.idle.min(patience.head), patience.idle) => None,
     };
-    let outcome = match ended {
-        Some(outcome) => outcome,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                outcome = &mut connection => outcome,
-                // A peer that neither says goodbye nor takes the rest of its answers.
-                () = streams.none_for(patience.head, patience.head) => Ok(()),
-            }
+    let outcome = if let Some(outcome) = ended {
+        outcome
+    } else {
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            outcome = &mut connection => outcome,
+            // A peer that neither says goodbye nor takes the rest of its answers.
+            () = streams.none_for(patience.head, patience.head) => Ok(()),
         }
     };
     if let Err(error) = outcome {
@@ -114,20 +114,20 @@ fn checked(request: Request<Incoming>) -> Result<Request<Incoming>, Problem> {
     Ok(Request::from_parts(head, body))
 }
 
-/// Takes out of an answer what HTTP/2 does not have.
-fn translate(response: &mut Response) {
+/// An answer as HTTP/2 has it: without what is about a connection, and, to HEAD, without the body. hyper sees to that
+/// for HTTP/1 only.
+fn translate(mut response: Response, method: &Method) -> Response {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        drop(Tunnel::take(response.extensions_mut()));
-        *response = refusal::response(Problem::Internal);
+        response = refusal::response(Problem::Internal);
     }
-    remove_all(response.headers_mut(), &OF_HTTP_1);
-}
-
-fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
-    for name in names {
-        headers.remove(name);
+    for name in &OF_HTTP_1 {
+        response.headers_mut().remove(name);
     }
+    if method == Method::HEAD {
+        if let Some(length) = response.body().size_hint().exact().filter(|length| *length > 0) {
+            response.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
+        }
+        *response.body_mut() = Body::whole("");
+    }
+    response
 }
-
-#[cfg(test)]
-mod tests;
