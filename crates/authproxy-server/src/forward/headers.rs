@@ -223,7 +223,8 @@ pub(crate) fn upgrade(headers: &HeaderMap, version: Version) -> Option<HeaderVal
     }
 }
 
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
+/// Takes out what concerns one connection only.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let nominated: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
