@@ -4,7 +4,9 @@
 
 mod checks;
 mod mistakes;
+#[cfg(any())]
 mod routes;
+mod rules;
 mod secrets;
 mod sources;
 

@@ -9,7 +9,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
     header::{
         ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, CONNECTION,
-        CONTENT_LENGTH, COOKIE, EXPECT, HOST, ORIGIN, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+        CONTENT_LENGTH, COOKIE, EXPECT, HOST, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE, VIA,
     },
 };
 
@@ -333,11 +333,6 @@ fn is_traceparent(value: &HeaderValue) -> bool {
         && hex(&bytes[53..])
         && !zero(&bytes[3..35])
         && !zero(&bytes[36..52])
-}
-
-/// The request's own origin, where a page made it.
-pub(crate) fn origin(headers: &HeaderMap) -> Option<HeaderValue> {
-    headers.get(ORIGIN).cloned()
 }
 
 #[cfg(test)]

