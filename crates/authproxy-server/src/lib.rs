@@ -18,6 +18,7 @@ mod framing;
 mod gateway;
 mod handlers;
 mod handoff;
+mod login_page;
 mod openapi;
 mod origin;
 mod problem;

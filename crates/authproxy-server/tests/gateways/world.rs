@@ -14,7 +14,7 @@ use authproxy_testing::{
     fake_auth::{PASSWORD, USER},
 };
 use reqwest::{Client, Method, RequestBuilder, Response, redirect::Policy};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
 
 use crate::{
     gateway::Gateway,
@@ -32,7 +32,13 @@ pub(crate) struct World {
     pub(crate) api: FakeUpstream,
     pub(crate) clock: ManualClock,
     browser: Client,
-    authproxy: JoinHandle<()>,
+    authproxy: Authproxy,
+}
+
+/// authproxy, in this process.
+struct Authproxy {
+    serving: JoinHandle<()>,
+    stop: Option<oneshot::Sender<()>>,
 }
 
 impl World {
@@ -86,8 +92,8 @@ impl World {
 
     /// Ends authproxy.
     pub(crate) async fn end_authproxy(&mut self) {
-        self.authproxy.abort();
-        let _ = (&mut self.authproxy).await;
+        drop(self.authproxy.stop.take());
+        timeout(PATIENCE, &mut self.authproxy.serving).await.expect("it stops in time").unwrap();
     }
 
     /// The one request that the API has got.
@@ -106,9 +112,9 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for Authproxy {
     fn drop(&mut self) {
-        self.authproxy.abort();
+        self.serving.abort();
     }
 }
 
@@ -116,7 +122,7 @@ async fn serve(
     service: &FakeAuthService,
     clock: &ManualClock,
     change: impl FnOnce(&mut Config),
-) -> (SocketAddr, JoinHandle<()>) {
+) -> (SocketAddr, Authproxy) {
     let clock = Arc::new(clock.clone());
     let mut config = Config::default();
     config.public_url = Some(PUBLIC.into());
@@ -129,10 +135,11 @@ async fn serve(
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = Server::new(manager, backend, config);
+    let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(async move {
-        server.serve(listener, std::future::pending()).await.unwrap();
+        server.serve(listener, async { drop(stopped.await) }).await.unwrap();
     });
-    (address, serving)
+    (address, Authproxy { serving, stop: Some(stop) })
 }
 
 /// Sends a request that is to be answered with this status.

@@ -55,7 +55,7 @@ fn the_readmes_configurations_can_be_loaded() {
             flags: Vec::new(),
             read: &|_| Ok(text.to_owned().into()),
         };
-        let loaded = load(inputs).unwrap_or_else(|mistakes| panic!("{mistakes:?}\n{text}"));
+        let loaded = load(&inputs).unwrap_or_else(|mistakes| panic!("{mistakes:?}\n{text}"));
         assert!(loaded.notes.is_empty(), "{:?}", loaded.notes);
     }
 }

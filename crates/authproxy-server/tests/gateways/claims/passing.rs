@@ -122,10 +122,10 @@ pub(crate) async fn a_websocket_of_our_own_page_goes_through(gateway: Gateway) {
 pub(crate) async fn a_navigation_without_a_session_goes_to_the_login_page(gateway: Gateway) {
     let world = World::with(gateway, |config| config.verify.login_page = Some("/welcome".into()), None).await;
     let navigation = || world.get("/api/items?q=1").header("sec-fetch-mode", "navigate");
-    let answer = send(navigation(), 302).await;
-    assert_eq!(answer.headers()["location"], "/welcome?next=%2Fapi%2Fitems%3Fq%3D1");
+    let expected = format!("{PUBLIC}/welcome?next=%2Fapi%2Fitems%3Fq%3D1");
+    assert_eq!(send(navigation(), 302).await.headers()["location"], expected);
     let spoofed = navigation().header("x-forwarded-host", "evil.example").header("x-forwarded-uri", "//evil.example");
-    assert_eq!(send(spoofed, 302).await.headers()["location"], "/welcome?next=%2Fapi%2Fitems%3Fq%3D1");
+    assert_eq!(send(spoofed, 302).await.headers()["location"], expected);
     send(world.get("/api/items").header("sec-fetch-mode", "cors"), 401).await;
     send(world.post("/api/items").header("sec-fetch-mode", "navigate"), 401).await;
     assert!(world.api.requests().is_empty());

@@ -52,9 +52,10 @@ pub(crate) async fn an_outage_is_503_with_a_pause_and_the_session_lives(gateway:
     world.clock.advance(ONE_LIFE);
     world.service.script(Endpoint::Refresh, [Misbehaviour::TooManyRequests(Some(3))]);
     let answer = send(ask(), 503).await;
-    assert_eq!(answer.headers()["retry-after"], "3");
+    // Envoy does not pass on what comes with a failure, so its configuration says a time of its own.
+    assert_eq!(answer.headers()["retry-after"], if gateway == Gateway::Envoy { "2" } else { "3" });
     assert!(answer.headers().get("set-cookie").is_none());
-    assert!(answer.text().await.unwrap().contains("the session is kept") || gateway == Gateway::Nginx);
+    assert!(answer.text().await.unwrap().contains("is kept"));
     assert!(world.api.requests().is_empty());
     world.clock.advance(Duration::from_secs(30));
     send(ask(), 200).await;
