@@ -73,7 +73,7 @@ pub async fn dev(
 }
 
 fn banner(config: &Config, local: SocketAddr, auth_service: SocketAddr, jar: &Jar) -> String {
-    let url = config.public_url.clone().unwrap_or_else(|| format!("http://{local}"));
+    let url = config.public_url.clone().unwrap_or_else(|| config.default_public_url(local));
     let (access, refresh) = (duration::format(config.tokens.access_ttl), duration::format(config.tokens.refresh_ttl));
     format!(
         "\

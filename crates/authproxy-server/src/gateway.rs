@@ -7,11 +7,11 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Uri,
-    header::{ACCEPT, HOST, SEC_WEBSOCKET_KEY, UPGRADE},
+    header::{HOST, SEC_WEBSOCKET_KEY, UPGRADE},
     uri::PathAndQuery,
 };
 
-use crate::origin::Origins;
+use crate::{login_page, origin::Origins};
 
 /// Where gateways ask; Envoy puts the original path behind it.
 pub(crate) const PATH: &str = "/auth/verify";
@@ -22,7 +22,6 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 /// What our configuration for nginx sets, and no other gateway.
 const X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// The longest address that a browser is sent back to after a login, in bytes.
 const LONGEST_RETURN: usize = 2048;
@@ -71,11 +70,10 @@ impl<'a> Original<'a> {
 
     /// Whether a person waits for a page (Fetch Metadata), behind a gateway that passes redirects on.
     pub(crate) fn is_navigation(&self) -> bool {
-        if self.effect() != Effect::Reads || self.is_behind_nginx() {
-            return false;
-        }
-        let wants_html = || self.headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"));
-        self.headers.get(SEC_FETCH_MODE).map_or_else(wants_html, |mode| mode == "navigate")
+        // The sub-request's own method says nothing, and what the original's is has been judged.
+        self.effect() == Effect::Reads
+            && !self.is_behind_nginx()
+            && login_page::is_navigation(&Method::GET, self.headers)
     }
 
     /// Where to send the browser after a login: a path on the public origin, or a URL on an allow-listed one.
@@ -116,7 +114,7 @@ impl<'a> Original<'a> {
 
     /// nginx drops `Upgrade` from its sub-requests, Envoy lets through what it is told to.
     fn opens_websocket(&self) -> bool {
-        let mode = self.headers.get(SEC_FETCH_MODE);
+        let mode = self.headers.get("sec-fetch-mode");
         self.headers.contains_key(UPGRADE)
             || self.headers.contains_key(SEC_WEBSOCKET_KEY)
             || mode.is_some_and(|mode| mode == "websocket")

@@ -18,6 +18,7 @@ mod framing;
 mod gateway;
 mod handlers;
 mod handoff;
+mod login_page;
 mod openapi;
 mod origin;
 mod problem;
@@ -28,6 +29,7 @@ mod service;
 mod socket;
 mod target;
 mod telemetry;
+mod tls;
 mod tunnel;
 mod validate;
 
@@ -38,4 +40,5 @@ pub use self::{
     origin::OriginError,
     run::{RunError, run},
     server::{Report, ServeError, Server},
+    tls::TlsError,
 };

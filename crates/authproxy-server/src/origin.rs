@@ -2,8 +2,6 @@
 //!
 //! They come from the configuration only, never from a request's `Host` or `X-Forwarded-Host`.
 
-use std::net::SocketAddr;
-
 use crate::config::origin::Origin;
 
 /// The public origin and the allow-listed ones, in the one spelling that browsers send.
@@ -35,20 +33,14 @@ pub enum OriginError {
 }
 
 impl Origins {
-    /// The origins of a server that listens at `local` and has these configured.
+    /// The origins of a server that browsers reach under `public_url`.
     ///
     /// # Errors
     ///
     /// [`OriginError`]: the server must not start.
-    pub(crate) fn new(
-        public_url: Option<&str>,
-        local: SocketAddr,
-        allowed: &[String],
-        allow_insecure: bool,
-    ) -> Result<Self, OriginError> {
-        let default = format!("http://{local}");
+    pub(crate) fn new(public_url: &str, allowed: &[String], allow_insecure: bool) -> Result<Self, OriginError> {
         let parse = |key, text: &str| Origin::parse(text).map_err(|problem| OriginError::Malformed { key, problem });
-        let public = parse("public_url", public_url.unwrap_or(&default))?;
+        let public = parse("public_url", public_url)?;
         if !public.is_https() && !public.is_loopback() && !allow_insecure {
             return Err(OriginError::Insecure);
         }
@@ -81,8 +73,8 @@ impl Origins {
 mod tests {
     use super::*;
 
-    fn origins(public_url: Option<&str>, local: &str, allow_insecure: bool) -> Result<Origins, OriginError> {
-        Origins::new(public_url, local.parse().expect("an address"), &[], allow_insecure)
+    fn origins(public_url: &str, allow_insecure: bool) -> Result<Origins, OriginError> {
+        Origins::new(public_url, &[], allow_insecure)
     }
 
     #[test]
@@ -92,19 +84,19 @@ mod tests {
             ("https://app.example:08443", "https://app.example:8443"),
             ("http://[0:0:0:0:0:0:0:1]:8000", "http://[::1]:8000"),
         ] {
-            assert_eq!(origins(Some(url), "127.0.0.1:1", false).expect(url).public(), expected);
+            assert_eq!(origins(url, false).expect(url).public(), expected);
         }
-        assert_eq!(origins(None, "[::1]:8000", false).expect("loopback").public(), "http://[::1]:8000");
+        assert_eq!(origins("http://[::1]:8000", false).expect("loopback").public(), "http://[::1]:8000");
     }
 
     #[test]
     fn what_the_configuration_refuses_is_no_origin_here_either() {
         for url in ["", "ftp://app.example", "https://app.example/path", "https://127.1", "https://app.example."] {
-            let outcome = origins(Some(url), "127.0.0.1:1", true);
+            let outcome = origins(url, true);
             let problem = Origin::parse(url).expect_err(url);
             assert_eq!(outcome.expect_err(url), OriginError::Malformed { key: "public_url", problem });
         }
-        let outcome = Origins::new(None, "127.0.0.1:1".parse().expect("an address"), &["*".into()], true);
+        let outcome = Origins::new("http://127.0.0.1:1", &["*".into()], true);
         let problem = "would let every page in";
         assert_eq!(outcome.expect_err("a wildcard"), OriginError::Malformed { key: "allowed_origins", problem });
     }
@@ -112,12 +104,12 @@ mod tests {
     #[test]
     fn plain_http_beyond_loopback_must_be_asked_for_by_name() {
         for url in ["http://app.example", "http://10.0.0.1:8000", "http://localhost.evil.example"] {
-            assert_eq!(origins(Some(url), "127.0.0.1:1", false).expect_err(url), OriginError::Insecure);
-            assert!(origins(Some(url), "127.0.0.1:1", true).is_ok());
+            assert_eq!(origins(url, false).expect_err(url), OriginError::Insecure);
+            assert!(origins(url, true).is_ok());
         }
-        assert_eq!(origins(None, "0.0.0.0:8000", false).expect_err("any address"), OriginError::Insecure);
+        assert_eq!(origins("http://0.0.0.0:8000", false).expect_err("any address"), OriginError::Insecure);
         for url in ["http://localhost:8000", "http://app.localhost", "http://127.9.9.9", "https://app.example"] {
-            assert!(origins(Some(url), "0.0.0.0:8000", false).is_ok(), "{url}");
+            assert!(origins(url, false).is_ok(), "{url}");
         }
     }
 }

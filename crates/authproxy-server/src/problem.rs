@@ -64,6 +64,7 @@ pub(crate) enum Problem {
     Upstream(UpstreamError),
     TooSlow,
     TooManyConnections,
+    NotTls,
     Internal,
 }
 
@@ -168,6 +169,7 @@ impl Problem {
             Self::TooManyConnections => {
                 Row::new(S::SERVICE_UNAVAILABLE, "Too many connections").retry_after(SOON).closes()
             }
+            Self::NotTls => Row::new(S::BAD_REQUEST, "This port speaks TLS: use https").closes(),
             Self::Internal => Row::new(S::INTERNAL_SERVER_ERROR, "Internal Server Error").level(Level::ERROR),
         }
     }

@@ -2,8 +2,10 @@
 
 mod accept;
 mod http1;
+mod http2;
+mod refusal;
 
-use std::{io, sync::Arc};
+use std::{future::pending, io, sync::Arc};
 
 use authproxy_core::{
     backend::AuthBackend,
@@ -14,10 +16,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::accept::Connections;
 use crate::{
-    config::Config,
+    config::{Config, RouteMistakes, check_routes},
     forward::TrustError,
     origin::{OriginError, Origins},
     service::App,
+    tls::{Tls, TlsError},
 };
 
 /// The session proxy, ready to serve on a listener.
@@ -73,18 +76,24 @@ impl Server {
     /// Dropping the future closes the listener and leaves connections that are open to end by themselves.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<Report, ServeError> {
         let local = listener.local_addr().map_err(ServeError::Listener)?;
-        let Config { public_url, allowed_origins, allow_insecure_http, .. } = &self.config;
-        let origins = Origins::new(public_url.as_deref(), local, allowed_origins, *allow_insecure_http)?;
+        let config = &self.config;
+        check_routes(&config.route, Some(local))?;
+        let tls = Tls::load(&config.tls)?;
+        let public_url = config.public_url.clone().unwrap_or_else(|| config.default_public_url(local));
+        let origins = Origins::new(&public_url, &config.allowed_origins, config.allow_insecure_http)?;
         tracing::info!(%local, public_url = origins.public(), "serving");
 
         let limits = self.config.limits.clone();
         let manager = self.manager.clone();
         let app = Arc::new(App::new(self.manager, self.backend, origins, &self.config)?);
+        let connections = Connections::new(app.clone(), tls.clone(), &limits);
         let watched = app.clone();
         let watch =
             AbortOnDropHandle::new(tokio::spawn(async move { watched.forwarder.live.watch(&watched.manager).await }));
-        let connections = Connections::new(app.clone(), &limits);
-        connections.accept_until(listener, shutdown).await;
+        tokio::select! {
+            () = connections.accept_until(listener, shutdown) => {}
+            () = watch_certificate(tls) => {}
+        }
 
         tracing::info!("shutting down");
         let connections_lasting = app.forwarder.live.len();
@@ -96,6 +105,14 @@ impl Server {
         tracing::info!(connections_cut, connections_lasting, sessions = ?report.sessions, "shut down");
         Ok(report)
     }
+}
+
+/// Never ends.
+async fn watch_certificate(tls: Option<Tls>) {
+    if let Some(tls) = tls {
+        tls.watch().await;
+    }
+    pending::<()>().await;
 }
 
 impl std::fmt::Debug for Server {
@@ -114,7 +131,13 @@ pub enum ServeError {
     /// `public_url` or `allowed_origins` cannot be worked with.
     #[error(transparent)]
     Origin(#[from] OriginError),
+    /// The routes do not fit together, or one of them cannot be served.
+    #[error(transparent)]
+    Routes(#[from] RouteMistakes),
     /// An https upstream's certificate could not be checked.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// The server's own certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }

@@ -1,6 +1,11 @@
-//! A connection's socket as hyper sees it: framing checked, and every wait for the peer bounded.
+//! A connection's socket as hyper sees it: framing checked, and every wait for the peer bounded. [`Socket`] is that of
+//! HTTP/1, [`Watched`] that of HTTP/2.
 //!
 //! hyper's own header timeout cannot tell a peer that is idle from one that dawdles inside a head; this can.
+
+mod frames;
+mod pace;
+mod watched;
 
 use std::{
     io,
@@ -21,6 +26,8 @@ use tokio::{
     time::{Instant, Sleep, sleep_until, timeout},
 };
 
+use self::pace::WritePace;
+pub(crate) use self::watched::Watched;
 use crate::framing::{Framing, Refusal};
 
 /// How long, and how much, a closing connection still reads so that the peer sees the last answer and not a reset.
@@ -104,9 +111,7 @@ pub(crate) struct Socket<S> {
     last_active: Instant,
     answered_once: bool,
     read_timer: Pin<Box<Sleep>>,
-    /// Until when the peer must go on reading; `None` while it does.
-    write_until: Option<Instant>,
-    write_timer: Pin<Box<Sleep>>,
+    pace: WritePace,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
@@ -125,8 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             last_active: now,
             answered_once: false,
             read_timer: Box::pin(sleep_until(now)),
-            write_until: None,
-            write_timer: Box::pin(sleep_until(now)),
+            pace: WritePace::new(patience.write),
         }
     }
 
@@ -240,20 +244,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
-
-    /// Passes a write's outcome on, and ends one that the peer holds up: each write that succeeds buys it time.
-    fn pace<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if outcome.is_ready() {
-            self.write_until = None;
-            return outcome;
-        }
-        let until = *self.write_until.get_or_insert_with(|| Instant::now() + self.patience.write);
-        if self.write_timer.deadline() != until {
-            self.write_timer.as_mut().reset(until);
-        }
-        ready!(self.write_timer.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Read for Socket<S> {
@@ -297,7 +287,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
         let this = self.get_mut();
         this.busy.0.is_flushed.store(false, Ordering::Relaxed);
         let outcome = Pin::new(&mut this.io).poll_write(cx, bytes);
-        this.pace(cx, outcome)
+        this.pace.pass(cx, outcome)
     }
 
     fn poll_write_vectored(
@@ -308,7 +298,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
         let this = self.get_mut();
         this.busy.0.is_flushed.store(false, Ordering::Relaxed);
         let outcome = Pin::new(&mut this.io).poll_write_vectored(cx, buffers);
-        this.pace(cx, outcome)
+        this.pace.pass(cx, outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -318,7 +308,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.io).poll_flush(cx);
-        ready!(this.pace(cx, outcome))?;
+        ready!(this.pace.pass(cx, outcome))?;
         // hyper flushes at every turn; only a flush that ends an answer says anything.
         if !this.busy.is_flushed() {
             this.answered_once = true;

@@ -13,30 +13,52 @@ use crate::{
 
 /// How often a store call is tried before the store counts as down.
 const STORE_TRIES: u32 = 3;
+/// How long the store is given to say that it knows better than an unsaved token set. One that hangs must not hold up
+/// callers for whom a good token is at hand.
+const ASK_AT_MOST: Duration = Duration::from_millis(250);
 
 impl Inner {
+    /// [`current`](Self::current), by a deadline.
     pub(super) async fn current_until(&self, key: &SessionKey, deadline: Instant) -> Result<Arc<Session>, TokenError> {
         match timeout_at(deadline, self.current(key)).await {
             Ok(session) => session,
-            Err(_) => Err(unavailable(Unavailability::Store)),
+            Err(_) => self.unsaved(key).ok_or_else(|| unavailable(Unavailability::Store)),
         }
     }
 
-    /// The session as this process has it, without asking anyone.
+    /// The session as this process has it, without asking anyone. `None` where the store must be asked.
     pub(super) fn at_hand(&self, key: &SessionKey) -> Option<Arc<Session>> {
-        self.slots.override_of(key).0.or_else(|| self.store.peek(key))
+        if self.unsaved(key).is_some() { None } else { self.store.peek(key) }
     }
 
-    /// The session as this node knows it best: what the store does not have yet, what it has, what it last said.
+    /// The session as this node knows it best: what the store has, or what it does not have yet, or what it last said.
     pub(super) async fn current(&self, key: &SessionKey) -> Result<Arc<Session>, TokenError> {
-        if let (Some(unsaved), _) = self.slots.override_of(key) {
-            return Ok(unsaved);
+        if let Some(unsaved) = self.unsaved(key) {
+            return self.unless_store_knows_better(key, unsaved).await;
         }
         match self.store_call(self.store.load(key)).await {
             Ok(Some(session)) => Ok(session),
             Ok(None) => Err(TokenError::LogInAgain(LogInReason::Unknown)),
             Err(_) => self.store.peek(key).ok_or_else(|| unavailable(Unavailability::Store)),
         }
+    }
+
+    /// A session that the store does not have yet, unless the store says that another node has closed or overtaken it.
+    async fn unless_store_knows_better(
+        &self,
+        key: &SessionKey,
+        unsaved: Arc<Session>,
+    ) -> Result<Arc<Session>, TokenError> {
+        match timeout(ASK_AT_MOST, self.store_call(self.store.load(key))).await {
+            // The saver hears the same from its next commit, and has the tokens revoked.
+            Ok(Ok(None)) => Err(TokenError::LogInAgain(LogInReason::Unknown)),
+            Ok(Ok(Some(stored))) if stored.version >= unsaved.version => Ok(stored),
+            Ok(Ok(Some(_)) | Err(_)) | Err(_) => Ok(unsaved),
+        }
+    }
+
+    fn unsaved(&self, key: &SessionKey) -> Option<Arc<Session>> {
+        self.slots.override_of(key).0
     }
 
     /// One store call within the store's timeout. A store that panics counts as one that is down.

@@ -16,8 +16,8 @@ fn a_grace_is_no_help_against_a_node_that_stands_still_for_longer() {
 }
 
 /// A node keeps serving the set that the store did not take, because that is what it is kept for. If the session is
-/// logged out elsewhere, the node learns of it with its next word from the store: at once when the store answers (the
-/// saver writes at least once a second), never as long as it does not.
+/// logged out elsewhere, the node learns of it with its next word from the store: it asks for every caller, so at once
+/// when the store answers, and never as long as it does not.
 #[test]
 fn a_node_that_is_cut_off_with_an_unsaved_set_cannot_know_of_a_logout_elsewhere() {
     let trace = Protocol::new(Contract::Strict, 1).unfolded().counterexample(NEVER_SERVED_AFTER_LOGOUT);

@@ -23,7 +23,7 @@ pub(super) fn allowed(range: &RangeInclusive<u64>) -> String {
 
 /// Writes a size so that it is read back, with the largest unit that it is a multiple of.
 pub(super) fn format(bytes: u64) -> String {
-    match UNITS.iter().find(|(_, size)| bytes > 0 && bytes % size == 0) {
+    match UNITS.iter().find(|(_, size)| bytes > 0 && bytes.is_multiple_of(*size)) {
         Some((unit, size)) => format!("{}{unit}", bytes / size),
         None => bytes.to_string(),
     }
@@ -32,7 +32,7 @@ pub(super) fn format(bytes: u64) -> String {
 fn parse(text: &str) -> Result<u64, &'static str> {
     let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     if digits.is_empty() {
-        return Err(if text.starts_with("-") { "is out of range" } else { "is not a size" });
+        return Err(if text.starts_with('-') { "is out of range" } else { "is not a size" });
     }
     let size = match unit {
         "" => 1,

@@ -79,7 +79,7 @@ const TOLD: [(&str, &str); 3] =
 
 fn origins() -> Origins {
     let allowed = ["https://admin.example:8443".to_owned()];
-    Origins::new(Some("https://app.example"), ([127, 0, 0, 1], 1).into(), &allowed, false).unwrap()
+    Origins::new("https://app.example", &allowed, false).unwrap()
 }
 
 fn return_address(path: &str, lines: Headers<'_>) -> Option<String> {

@@ -4,8 +4,8 @@
 //! the request. The sub-request's body is never read.
 
 use http::{
-    HeaderName, HeaderValue, StatusCode,
-    header::{AUTHORIZATION, LOCATION, SET_COOKIE},
+    HeaderName,
+    header::{AUTHORIZATION, SET_COOKIE},
 };
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     csrf,
     forward::claims,
     gateway::{Effect, Original},
+    login_page,
     problem::Problem,
     response::Response,
     service::{App, Request},
@@ -88,27 +89,12 @@ fn guard(app: &App, request: &Request, original: Original<'_>) -> Result<(), Pro
 
 /// Sends a person who has to log in to the login page, where there is one; a program gets its 401.
 fn to_login(app: &App, request: &Request, original: Original<'_>, problem: Problem) -> Response {
-    let mut refusal = app.problem(problem, request);
+    let refusal = app.problem(problem, request);
     let page = app.verify.login_page.as_deref().filter(|_| original.is_trusted() && original.is_navigation());
-    let Some(location) = page.and_then(|page| login_url(page, original.return_address(&app.origins).as_deref())) else {
-        return refusal;
-    };
-    let mut response = Response::new(Body::whole(""));
-    *response.status_mut() = StatusCode::FOUND;
-    response.headers_mut().insert(LOCATION, location);
-    if let Some(cleared) = refusal.headers_mut().remove(SET_COOKIE) {
-        response.headers_mut().insert(SET_COOKIE, cleared);
-    }
-    response
-}
-
-/// The login page's address with `next`, the address to come back to.
-fn login_url(page: &str, next: Option<&str>) -> Option<HeaderValue> {
-    let Some(next) = next else { return HeaderValue::from_str(page).ok() };
-    let (address, fragment) = page.find('#').map_or((page, ""), |at| page.split_at(at));
-    let joint = if address.contains('?') { '&' } else { '?' };
-    let query = serde_urlencoded::to_string([("next", next)]).ok()?;
-    HeaderValue::try_from(format!("{address}{joint}{query}{fragment}")).ok()
+    let Some(page) = page else { return refusal };
+    // Absolute, for Traefik resolves a path against the address where it asks us.
+    let origin = if page.starts_with('/') { app.origins.public() } else { "" };
+    login_page::redirect(&format!("{origin}{page}"), original.return_address(&app.origins).as_deref(), refusal)
 }
 
 /// Whether a login name is an e-mail address, as the auth service's contract says it is: one `@` between two names.

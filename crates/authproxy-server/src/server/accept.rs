@@ -5,18 +5,21 @@ use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 use http::Request;
 use hyper::body::Incoming;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
     time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::http1;
+use super::{http1, http2, refusal};
 use crate::{
     config::LimitsConfig,
     problem::Problem,
+    response::Response,
     service::{App, Peer},
     socket::{Busy, Patience, Socket},
+    tls::{Accepted, Tls},
 };
 
 /// How many connections over the cap are told so at the same time; further ones are closed without a word.
@@ -28,6 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// All connections of a server, each in a task of its own.
 pub(super) struct Connections {
     app: Arc<App>,
+    tls: Option<Tls>,
     patience: Patience,
     slots: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
@@ -37,10 +41,11 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// No connections yet, and never more than `limits` allows.
-    pub(super) fn new(app: Arc<App>, limits: &LimitsConfig) -> Self {
+    /// No connections yet, and never more than `limits` allows; secure ones when there is `tls`.
+    pub(super) fn new(app: Arc<App>, tls: Option<Tls>, limits: &LimitsConfig) -> Self {
         Self {
             app,
+            tls,
             patience: Patience { head: limits.header_timeout, idle: limits.idle_timeout, write: limits.body_timeout },
             slots: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
@@ -62,7 +67,7 @@ impl Connections {
             match accepted {
                 Ok((stream, address)) => {
                     pause = ACCEPT_PAUSE;
-                    self.spawn(stream, Peer { address, tls: false });
+                    self.spawn(stream, Peer { address, tls: self.tls.is_some() });
                 }
                 // The peer's affair: it hung up before it was accepted.
                 Err(error) if is_about_one_connection(&error) => {}
@@ -81,40 +86,26 @@ impl Connections {
     fn spawn(&self, stream: TcpStream, peer: Peer) {
         // Answers are small and written whole: waiting for more to send only delays them.
         let _ = stream.set_nodelay(true);
+        let (tls, patience, draining) = (self.tls.clone(), self.patience, self.draining.clone());
         if let Ok(slot) = self.slots.clone().try_acquire_owned() {
-            let connection = self.connection(stream, peer, slot);
-            let cut_off = self.cut_off.clone();
-            self.tasks.spawn(async move {
-                tokio::select! {
-                    () = cut_off.cancelled() => {}
-                    () = connection => {}
-                }
-            });
-        } else if let Ok(permit) = self.refusals.clone().try_acquire_owned() {
-            let socket = Socket::new(stream, self.patience, Busy::default());
-            tokio::spawn(async move {
-                tracing::warn!("the limit of connections is reached");
-                http1::refuse(socket, Problem::TooManyConnections).await;
-                drop(permit);
-            });
-        }
-    }
-
-    /// Serves one connection. Its errors are its own: they end it, and nothing else.
-    fn connection(
-        &self,
-        stream: TcpStream,
-        peer: Peer,
-        slot: OwnedSemaphorePermit,
-    ) -> impl Future<Output = ()> + use<> {
-        let (app, patience, draining) = (self.app.clone(), self.patience, self.draining.clone());
-        async move {
-            let _slot = slot;
-            let answer = |request: Request<Incoming>| {
+            let (app, cut_off) = (self.app.clone(), self.cut_off.clone());
+            let answer = move |request: Request<Incoming>| {
                 let app = app.clone();
                 async move { app.answer(request, peer).await }
             };
-            http1::serve(stream, patience, draining, answer).await;
+            self.tasks.spawn(async move {
+                let _slot = slot;
+                tokio::select! {
+                    () = cut_off.cancelled() => {}
+                    () = serve(stream, tls, patience, draining, answer) => {}
+                }
+            });
+        } else if let Ok(permit) = self.refusals.clone().try_acquire_owned() {
+            tokio::spawn(async move {
+                let _permit = permit;
+                tracing::warn!("the limit of connections is reached");
+                turn_away(stream, tls, patience).await;
+            });
         }
     }
 
@@ -131,6 +122,45 @@ impl Connections {
         self.tasks.wait().await;
         cut
     }
+}
+
+/// Serves one connection. Its errors are its own: they end it, and nothing else.
+async fn serve<A, F>(stream: TcpStream, tls: Option<Tls>, patience: Patience, draining: CancellationToken, answer: A)
+where
+    A: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Response> + Send + 'static,
+{
+    let Some(tls) = tls else { return http1::serve(stream, patience, draining, answer).await };
+    let accepted = tokio::select! {
+        () = draining.cancelled() => return,
+        accepted = tls.accept(stream, patience.head) => accepted,
+    };
+    match accepted {
+        Accepted::Http2(stream) => http2::serve(stream, patience, draining, answer).await,
+        Accepted::Http1(stream) => http1::serve(stream, patience, draining, answer).await,
+        Accepted::NotTls(stream) => refuse(stream, patience, Problem::NotTls).await,
+        Accepted::Nothing => {}
+    }
+}
+
+/// Tells a peer that there is no room for it.
+async fn turn_away(stream: TcpStream, tls: Option<Tls>, patience: Patience) {
+    let Some(tls) = tls else { return refuse(stream, patience, Problem::TooManyConnections).await };
+    match tls.accept(stream, patience.head).await {
+        Accepted::Http2(stream) => {
+            let draining = CancellationToken::new();
+            // What the peer sends before it has seen the goodbye is answered.
+            draining.cancel();
+            http2::serve(stream, patience, draining, |_| async { refusal::response(Problem::TooManyConnections) })
+                .await;
+        }
+        Accepted::Http1(stream) => refuse(stream, patience, Problem::TooManyConnections).await,
+        Accepted::NotTls(_) | Accepted::Nothing => {}
+    }
+}
+
+async fn refuse(stream: impl AsyncRead + AsyncWrite + Unpin, patience: Patience, problem: Problem) {
+    refusal::refuse(Socket::new(stream, patience, Busy::default()), problem).await;
 }
 
 fn is_about_one_connection(error: &io::Error) -> bool {

@@ -9,9 +9,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode, Version};
+use http::{Request, StatusCode};
 use http_body::{Frame, SizeHint};
-use http_body_util::{BodyExt, Collected};
 use hyper::{
     body::Incoming,
     server::conn::http1::{Builder, Parts},
@@ -20,12 +19,11 @@ use hyper::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use super::refusal;
 use crate::{
     body::Body,
-    cookie::SessionCookie,
     forward::DownloadError,
-    problem::Problem,
-    response::{self, Response},
+    response::Response,
     socket::{Busy, BusyGuard, Patience, Socket},
     telemetry,
     tunnel::Tunnel,
@@ -84,7 +82,7 @@ where
             let (io, unread) = socket.into_io();
             tunnel.run(io, [read_buf, unread].concat().into()).await;
         }
-        (None, Some(refusal)) => refuse(socket, refusal.into()).await,
+        (None, Some(refusal)) => refusal::refuse(socket, refusal.into()).await,
         _ if is_draining => socket.hang_up().await,
         _ => socket.close().await,
     }
@@ -111,30 +109,6 @@ impl http_body::Body for Answering {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
-}
-
-/// Tells a peer why its bytes are not read any further, in the shape of every other error, and closes.
-pub(super) async fn refuse(mut socket: Socket<impl AsyncRead + AsyncWrite + Unpin>, problem: Problem) {
-    let mut response = problem.into_response(&HeaderMap::new(), SessionCookie::new(false));
-    response::harden(response.headers_mut(), None, false);
-    socket.answer(&serialize(response).await).await;
-    socket.close().await;
-}
-
-/// An answer as bytes, for a connection that hyper has given up.
-async fn serialize(response: Response) -> Vec<u8> {
-    let (head, body) = response.into_parts();
-    let body = body.collect().await.map_or_else(|_| Bytes::new(), Collected::to_bytes);
-    let mut bytes = format!("{:?} {}\r\n", Version::HTTP_11, head.status).into_bytes();
-    for (name, value) in &head.headers {
-        bytes.extend_from_slice(name.as_str().as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
-    }
-    bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
-    bytes.extend_from_slice(&body);
-    bytes
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! The README's tables say what the code does.
 
+use std::path::PathBuf;
+
 use authproxy_server::{
-    config::{keys, route},
+    config::{Inputs, Purpose, keys, load, route},
     routes::TABLE,
 };
 
@@ -38,4 +40,22 @@ fn the_readme_lists_every_endpoint_and_no_other() {
     expected.sort();
     found.sort();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn the_readmes_configurations_can_be_loaded() {
+    let configurations: Vec<_> =
+        README.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(!configurations.is_empty());
+    for text in configurations {
+        let inputs = Inputs {
+            purpose: Purpose::Serve,
+            file: Some(PathBuf::from("readme.toml")),
+            environment: Vec::new(),
+            flags: Vec::new(),
+            read: &|_| Ok(text.to_owned().into()),
+        };
+        let loaded = load(&inputs).unwrap_or_else(|mistakes| panic!("{mistakes:?}\n{text}"));
+        assert!(loaded.notes.is_empty(), "{:?}", loaded.notes);
+    }
 }

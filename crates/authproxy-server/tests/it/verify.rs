@@ -230,11 +230,14 @@ async fn a_navigation_without_a_session_is_sent_to_the_login_page() {
     let ours = navigation.clone().header("x-forwarded-host", "app.localhost");
     let answer = proxy.ask(&ours).await;
     assert_eq!((answer.status, answer.body.as_str()), (302, ""));
-    assert_eq!(answer.header("location"), Some("/welcome?lang=en&next=%2Fapi%2Fx%3Fy%3Dz#form"));
+    assert_eq!(answer.header("location"), Some("http://app.localhost/welcome?lang=en&next=%2Fapi%2Fx%3Fy%3Dz#form"));
     assert_eq!(answer.header("cache-control"), Some("no-store"));
 
     let elsewhere = proxy.ask(&navigation.header("x-forwarded-host", "evil.example")).await;
-    assert_eq!((elsewhere.status, elsewhere.header("location")), (302, Some("/welcome?lang=en#form")));
+    assert_eq!(
+        (elsewhere.status, elsewhere.header("location")),
+        (302, Some("http://app.localhost/welcome?lang=en#form"))
+    );
 
     for program in [sub_request("GET"), sub_request("POST").header("sec-fetch-mode", "navigate")] {
         assert_denied(&proxy.ask(&program).await, 401, "No session cookie found. Please login first.");

@@ -177,7 +177,9 @@ pub static ROUTE_KEYS: &[RouteKey] = &[
         "headers that the upstream gets instead of the browser's own; the values are kept secret",
         Kind::Own(VALUES, |raw, route| {
             let mut values = read_values(raw)?;
-            values.iter_mut().for_each(|(_, value)| value.set_sensitive(true));
+            for (_, value) in &mut values {
+                value.set_sensitive(true);
+            }
             Ok(put(&mut route.add_request_headers, values, |_| Shown::Masked))
         }),
     ),

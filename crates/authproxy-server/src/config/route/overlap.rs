@@ -82,11 +82,11 @@ fn closed_login_page(route: &RouteConfig, routes: &[RouteConfig]) -> Option<Rout
         host && covers(&other.prefix, page)
     };
     let rank = |(_, other): &(usize, &RouteConfig)| (other.prefix.len(), other.host.is_some());
-    let (number, server) = routes.iter().enumerate().filter(serves).max_by_key(rank)?;
-    if server.access == RouteAccess::Public {
+    let (number, answering) = routes.iter().enumerate().filter(serves).max_by_key(rank)?;
+    if answering.access == RouteAccess::Public {
         return None;
     }
-    let problem = format!("\"{page}\" is served by the route {}, which asks for a login itself", server.prefix);
+    let problem = format!("\"{page}\" is served by the route {}, which asks for a login itself", answering.prefix);
     let keys = &["login_page", "access", "prefix", "host"];
     Some(RouteMistake { other: Some(number), ..mistake(keys, problem, "a page of a route with access = \"public\"") })
 }

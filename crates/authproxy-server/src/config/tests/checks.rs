@@ -99,22 +99,6 @@ fn what_does_not_fit_together_is_refused() {
         ),
         (&[("auth_url", "http://127.0.0.1:8000/auth")], vec![own.into()]),
         (&[("auth_url", "http://0.0.0.0:8000")], vec![own.into()]),
-        (
-            &[("tls.cert", "c")],
-            vec!["--set: tls.cert: is set without tls.key; allowed: both, or none for plain HTTP".into()],
-        ),
-        (
-            &[("tls.key", "k")],
-            vec!["--set: tls.key: is set without tls.cert; allowed: both, or none for plain HTTP".into()],
-        ),
-        (
-            &[("tls.cert", "c"), ("tls.key", "k"), ("public_url", "http://localhost:8000")],
-            vec!["--set: public_url: is plain HTTP, and tls.cert is set; allowed: an https origin".into()],
-        ),
-        (
-            &[("tls.cert", "c"), ("tls.key", "k"), ("listen", "0.0.0.0:8000")],
-            vec![format!("public_url: {no_public}")],
-        ),
         (&[("auth_url", "http://localhost:8000")], vec![own.into()]),
         (
             &[("auth_url", "http://127.0.0.1:8000"), ("listen", "0.0.0.0:8000"), ("public_url", "https://a.example.com")],
@@ -126,6 +110,23 @@ fn what_does_not_fit_together_is_refused() {
         let setup = settings.iter().fold(setup, |setup, (key, value)| setup.set(key, value));
         assert_eq!(setup.mistakes(), lines, "{settings:?}");
     }
+}
+
+#[test]
+fn tls_needs_both_files_and_an_https_origin() {
+    let both = "allowed: both, or none for plain HTTP";
+    let set =
+        |settings: &[(&str, &str)]| settings.iter().fold(Setup::serve(), |setup, (key, value)| setup.set(key, value));
+    let one = |key, other| vec![format!("--set: {key}: is set without {other}; {both}")];
+    assert_eq!(set(&[("tls.cert", "c")]).mistakes(), one("tls.cert", "tls.key"));
+    assert_eq!(set(&[("tls.key", "k")]).mistakes(), one("tls.key", "tls.cert"));
+    let tls = |key, value| set(&[("tls.cert", "c"), ("tls.key", "k"), (key, value)]);
+    let plain = "--set: public_url: is plain HTTP, and tls.cert is set; allowed: an https origin";
+    assert_eq!(tls("public_url", "http://localhost:8000").mistakes(), [plain]);
+    let unspecified = tls("listen", "0.0.0.0:8000").mistakes();
+    assert!(unspecified.len() == 1 && unspecified[0].starts_with("public_url: is required"), "{unspecified:?}");
+    let file = "tls.cert = ''\ntls.key = 'k'";
+    assert_eq!(Setup::serve().file(file).mistakes().len(), 1, "a value that could not be read is not called missing");
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn a_route_is_read_with_every_key() {
 
 #[test]
 fn what_can_be_written_in_two_ways_is_read_in_both() {
-    assert_eq!(only(&format!("{GOOD}strip_prefix = true")).strip_prefix, true);
+    assert!(only(&format!("{GOOD}strip_prefix = true")).strip_prefix);
     for (text, access) in
         [("session", RouteAccess::Session), ("bearer", RouteAccess::Bearer), ("public", RouteAccess::Public)]
     {
