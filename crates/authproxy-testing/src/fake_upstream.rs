@@ -211,6 +211,11 @@ impl FakeUpstream {
         self.shared.seen.borrow().requests().map(Receiving::body_length).sum()
     }
 
+    /// Waits until so many bytes of bodies have come.
+    pub async fn until_body_bytes(&self, count: u64) {
+        self.until(|seen| seen.requests().map(Receiving::body_length).sum::<u64>() >= count).await;
+    }
+
     async fn until(&self, holds: impl Fn(&Seen) -> bool) {
         self.shared.seen.subscribe().wait_for(|seen| holds(seen)).await.expect("the sender is ours");
     }

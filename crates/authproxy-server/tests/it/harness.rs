@@ -135,6 +135,10 @@ impl Ask {
         Self::post("/login").header("content-type", "application/x-www-form-urlencoded").body(&body)
     }
 
+    pub(crate) fn method(&self) -> &str {
+        &self.method
+    }
+
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self

@@ -8,6 +8,7 @@ mod docs;
 mod edges;
 mod failures;
 mod flow;
+mod forward;
 mod forwarded;
 mod framing;
 mod harness;

@@ -77,6 +77,8 @@ impl Exchange<'_> {
                     let shared = self.shared;
                     self.wire.fill(length, |taken| shared.filled(taken)).await?;
                 }
+                // Looking for the peer's end would read the body.
+                Step::Hold(gate) if self.has_unread_body() => gate.pass().await,
                 Step::Hold(gate) => tokio::select! {
                     () = gate.pass() => {}
                     () = self.wire.gone() => return Ok(Then::Close),
@@ -100,6 +102,10 @@ impl Exchange<'_> {
             }
         }
         Ok(Then::Keep)
+    }
+
+    fn has_unread_body(&self) -> bool {
+        !matches!(self.unread, None | Some(Unread::Bytes(0)))
     }
 
     async fn read_body(&mut self) -> io::Result<()> {

@@ -20,7 +20,7 @@ pub enum Step {
     Write(Vec<u8>),
     /// Writes so many bytes of a [`Pattern`](crate::Pattern), as fast as the peer takes them.
     Fill(u64),
-    /// Waits at a gate, or until the peer has gone.
+    /// Waits at a gate, or until the peer has gone; the latter is not noticed while a body is unread.
     Hold(Gate),
     /// Answers with a stream of events until it is ended or the peer has gone.
     Events(EventStream),
