@@ -40,6 +40,12 @@ pub(crate) struct Args {
     /// Measure only the sides with this in their name
     #[arg(long)]
     pub(crate) only: Option<String>,
+    /// Measure nothing: send so many requests to each side once, for a profiler
+    #[arg(long)]
+    pub(crate) requests: Option<usize>,
+    /// What the sides are run under, with its flags: "strace -c -f -o /tmp/calls"
+    #[arg(long, default_value = "")]
+    pub(crate) under: String,
     /// Where the measurements are written, as JSON
     #[arg(long, default_value = "target/bench/forward.json")]
     pub(crate) json: PathBuf,

@@ -32,8 +32,17 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     let directory = std::env::temp_dir().join(format!("authproxy-bench-{}", std::process::id()));
     fs::create_dir_all(&directory)?;
     let (upstream, auth) = (upstream::start()?, AuthService::start()?);
-    let stage =
-        Stage { cores, upstream: upstream.address, auth: &auth, sessions: args.sessions, directory: &directory };
+    let stage = Stage {
+        cores,
+        upstream: upstream.address,
+        auth: &auth,
+        sessions: args.sessions,
+        under: &args.under,
+        directory: &directory,
+    };
+    if let Some(requests) = args.requests {
+        return count(&sides, requests, &stage, args);
+    }
     let about = sides.iter().map(|side| about(&**side)).collect::<io::Result<Vec<_>>>()?;
     let mut turns = Vec::new();
     let mut out = io::stdout().lock();
@@ -55,6 +64,19 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     fs::write(&args.json, serde_json::to_vec_pretty(&report)?)?;
     writeln!(out, "\nEvery measurement: {}", args.json.display())?;
     Ok(if report.is_good(args.check) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Has every side answer so many requests, once.
+fn count(sides: &[Box<dyn Side>], requests: usize, stage: &Stage<'_>, args: &Args) -> io::Result<ExitCode> {
+    let mut is_good = true;
+    for side in sides {
+        let outcome = turn::count(&**side, requests, stage, args)?;
+        let (answers, failures) = (outcome.answers(), outcome.failures());
+        writeln!(io::stdout(), "{}: {answers} answers, failures: {failures:?}", side.name())?;
+        is_good &= failures.is_empty();
+    }
+    fs::remove_dir_all(stage.directory)?;
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// In the order of their turns.

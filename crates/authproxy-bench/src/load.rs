@@ -66,6 +66,8 @@ pub(crate) struct Load<'a> {
     pub(crate) pace: Pace,
     pub(crate) warm_up: Duration,
     pub(crate) window: Duration,
+    /// The most requests that are sent.
+    pub(crate) requests: usize,
 }
 
 impl Load<'_> {
@@ -117,9 +119,10 @@ impl<'a> Running<'a> {
                 edge();
                 began = Some(now);
             }
+            let is_enough = self.asked >= self.load.requests && self.is_done();
             if let Some(began) = began
                 && !is_over
-                && now >= self.until
+                && (now >= self.until || is_enough)
             {
                 edge();
                 is_over = true;
@@ -143,7 +146,9 @@ impl<'a> Running<'a> {
     fn ask(&mut self, now: Instant, mut due: Instant) -> io::Result<Instant> {
         match self.load.pace {
             Pace::Closed => {
-                while let Some(place) = self.idle.pop_front() {
+                while self.asked < self.load.requests
+                    && let Some(place) = self.idle.pop_front()
+                {
                     self.send(place, now)?;
                 }
                 Ok(self.until)
@@ -192,7 +197,7 @@ impl<'a> Running<'a> {
                     self.outcome.answered(now - due);
                 }
                 match self.load.pace {
-                    Pace::Closed if now < self.until => self.send(place, now),
+                    Pace::Closed if now < self.until && self.asked < self.load.requests => self.send(place, now),
                     Pace::Closed | Pace::Open(_) => {
                         self.idle.push_back(place);
                         self.send_waiting()

@@ -13,7 +13,7 @@ use std::{
 
 use crate::{auth::AuthService, cores::Cores, load::Question, process::Process, stopwatch::ask_until};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A program in one configuration.
 pub(crate) trait Side {
@@ -37,6 +37,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) auth: &'a AuthService,
     /// How many sessions the load's requests belong to.
     pub(crate) sessions: u32,
+    /// What sides are run under.
+    pub(crate) under: &'a str,
     /// For configurations and logs.
     pub(crate) directory: &'a Path,
 }
@@ -57,7 +59,8 @@ impl Stage<'_> {
     /// Starts a program that will listen on `address`, and waits until it does.
     fn serve(&self, command: &[&str], address: SocketAddr, log: &str) -> io::Result<Process> {
         let log = self.file(log);
-        let mut process = Process::start(command, self.cores.proxy(), &log)?;
+        let command: Vec<&str> = self.under.split_ascii_whitespace().chain(command.iter().copied()).collect();
+        let mut process = Process::start(&command, self.cores.proxy(), &log)?;
         let is_up = ask_until(PATIENCE, || match TcpStream::connect(address) {
             Ok(_) => Some(true),
             Err(_) => process.has_ended().then_some(false),

@@ -7,10 +7,13 @@ use serde::Serialize;
 use crate::{
     args::Args,
     auth::Presentations,
-    load::{Load, Pace},
+    load::{Load, Outcome, Pace},
     peers::{Running, Side, Stage},
     process::Family,
 };
+
+/// How long a profiled side may take.
+const LONGEST: Duration = Duration::from_secs(600);
 
 /// What was measured in a turn.
 #[derive(Clone, Debug, Serialize)]
@@ -55,6 +58,21 @@ pub(crate) fn take(side: &dyn Side, round: usize, stage: &Stage<'_>, args: &Args
     Ok(Turn { side: side.name().into(), round, limit, steady, rss_kib, presentations: stage.auth.presentations() })
 }
 
+/// Sends a side so many requests and nothing else, for a profiler; what came of them.
+pub(crate) fn count(side: &dyn Side, requests: usize, stage: &Stage<'_>, args: &Args) -> io::Result<Outcome> {
+    let running = side.start(stage)?;
+    let load = Load {
+        address: running.address,
+        questions: &running.questions,
+        connections: args.connections,
+        pace: Pace::Closed,
+        warm_up: Duration::ZERO,
+        window: LONGEST,
+        requests,
+    };
+    load.run(|| ())
+}
+
 fn measure(running: &Running, family: &Family, pace: Pace, args: &Args) -> io::Result<Measured> {
     let load = Load {
         address: running.address,
@@ -63,6 +81,7 @@ fn measure(running: &Running, family: &Family, pace: Pace, args: &Args) -> io::R
         pace,
         warm_up: args.warm_up(),
         window: args.window(),
+        requests: usize::MAX,
     };
     let mut edges = Vec::new();
     let mut outcome = load.run(|| edges.push(family.cpu_time()))?;

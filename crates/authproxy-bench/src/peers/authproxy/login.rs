@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Logs in users 0, 1, 2, …; the cookie of each, as a request carries it.
 pub(super) fn log_in(address: SocketAddr, users: u32) -> io::Result<Vec<String>> {
