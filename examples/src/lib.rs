@@ -1,5 +1,7 @@
 //! What the examples share: an embedded auth service on a port of its own, with one account.
 
+pub mod shop;
+
 use authproxy_core::{
     HttpBackend,
     backend::{AuthBackend, Registration},

@@ -171,7 +171,7 @@ fn a_trace_is_taken_over_only_when_it_is_one() {
 fn answered(access: RouteAccess, origin: Option<&str>, fields: &[(&str, &str)]) -> HeaderMap {
     let mut route = route();
     route.access = access;
-    let origins = Origins::new(Some("https://app.example"), ([127, 0, 0, 1], 1).into(), &[], false).unwrap();
+    let origins = Origins::new("https://app.example", &[], false).unwrap();
     let origin = origin.map(|origin| HeaderValue::from_str(origin).unwrap());
     let mut headers = map(fields);
     answer(&mut headers, &route, COOKIE_OF_OURS, Version::HTTP_11, origin.as_ref(), &origins);
