@@ -4,10 +4,12 @@
 mod auth_service;
 mod canaries;
 mod command_line;
+mod config_file;
 mod http;
 mod outages;
 mod program;
 mod refreshing;
 mod signals;
+mod streaming;
 mod usage;
 mod validation;
