@@ -44,19 +44,16 @@ impl SessionCookie {
     ///
     /// [`Conflicting`], when there are two with different values.
     pub(crate) fn read(self, headers: &HeaderMap) -> Result<Presented, Conflicting> {
-        let mut found: Option<String> = None;
-        for header in headers.get_all(COOKIE) {
-            let text = String::from_utf8_lossy(header.as_bytes());
-            for cookie in Cookie::split_parse(text.as_ref()).flatten().filter(|cookie| cookie.name() == self.name()) {
-                match &found {
-                    Some(value) if value != cookie.value() => return Err(Conflicting),
-                    Some(_) => {}
-                    None => found = Some(cookie.value().to_owned()),
-                }
+        let mut found: Option<&[u8]> = None;
+        for (name, value) in headers.get_all(COOKIE).iter().flat_map(pairs) {
+            let Some(value) = value.filter(|_| name == self.name().as_bytes()) else { continue };
+            if found.replace(value).is_some_and(|other| other != value) {
+                return Err(Conflicting);
             }
         }
         let Some(value) = found else { return Ok(Presented::Nothing) };
-        Ok(SessionId::parse(&value).map_or(Presented::Junk, Presented::Id))
+        let id = std::str::from_utf8(value).ok().and_then(SessionId::parse);
+        Ok(id.map_or(Presented::Junk, Presented::Id))
     }
 
     /// The `Set-Cookie` value that gives a browser its session for `life`.
@@ -83,6 +80,15 @@ impl SessionCookie {
         header.set_sensitive(true);
         header
     }
+}
+
+/// The cookies of one `Cookie` line (RFC 6265, section 5.4): each name, and its value where it has one, without the space
+/// around them. Whoever reads our cookie and whoever takes it out agree on this.
+pub(crate) fn pairs(line: &HeaderValue) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+    line.as_bytes().split(|byte| *byte == b';').map(|pair| {
+        let end = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+        (pair[..end].trim_ascii(), pair.get(end + 1..).map(<[u8]>::trim_ascii))
+    })
 }
 
 #[cfg(test)]

@@ -23,7 +23,10 @@ use authproxy_core::{
 };
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
-    header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, HOST, ORIGIN, SET_COOKIE, UPGRADE, WWW_AUTHENTICATE},
+    header::{
+        AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HOST, ORIGIN, SET_COOKIE, TRANSFER_ENCODING, UPGRADE,
+        WWW_AUTHENTICATE,
+    },
     request::Parts,
     uri::PathAndQuery,
 };
@@ -51,6 +54,7 @@ use crate::{
     csrf, login_page,
     problem::Problem,
     response::{self, Response as Answer},
+    routes,
     service::{App, Peer},
     socket::Interim,
     telemetry::RequestId,
@@ -112,6 +116,10 @@ impl Forwarder {
         }
         let host = host(head);
         let path = path::canonical(head.uri.path())?;
+        // However it is spelled, an endpoint of ours is nobody else's.
+        if routes::is_ours(&path) {
+            return Ok(None);
+        }
         let Some(place) = self.table.find(without_port(&host), &path)? else { return Ok(None) };
         let route = &self.routes[place];
         let rewritten = table::rewrite(&route.config, &path)?;
@@ -141,7 +149,7 @@ pub(crate) async fn handle(
             Err(problem) => return to_login(app, &route.config, head, problem),
         },
     };
-    let mut body = Source::of(body, route.config.body_limit, route.config.idle_timeout).await?;
+    let mut body = Source::of(body, &route.config).await?;
     let mut exchange = Exchange {
         app,
         head,
@@ -249,6 +257,10 @@ impl Exchange<'_> {
         let route = &self.destination.route.config;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.tunnel(response, connection).await;
+        }
+        // Two lengths: hyper believes one of them, and what is behind the other could be anything (RFC 9112, section 6.3).
+        if response.headers().contains_key(TRANSFER_ENCODING) && response.headers().contains_key(CONTENT_LENGTH) {
+            return Err(Problem::Upstream(UpstreamError::TwoLengths));
         }
         self.clean(&mut response);
         let session = self.session();

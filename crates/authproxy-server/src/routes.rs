@@ -195,6 +195,11 @@ pub fn resolve(method: &Method, path: &str) -> Resolved {
     }
 }
 
+/// Whether a path is one of ours, for any method.
+pub fn is_ours(path: &str) -> bool {
+    TABLE.iter().any(|row| row.reaches(&row.method, path))
+}
+
 /// The value of `Allow` for a path; empty where no row has it.
 fn allow(path: &str) -> String {
     let mut methods = Vec::new();

@@ -24,10 +24,13 @@ use futures_util::{FutureExt, task::AtomicWaker};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    net::TcpStream,
     time::{Instant, Sleep, sleep_until, timeout},
 };
 
 pub(crate) use self::{interim::Interim, watched::Watched};
+use tokio_rustls::server::TlsStream;
+
 use self::{interim::Waiting, pace::WritePace};
 use crate::framing::{Framing, Refusal};
 
@@ -47,6 +50,29 @@ pub(crate) struct Patience {
     pub(crate) idle: Duration,
     /// For the peer to go on reading an answer.
     pub(crate) write: Duration,
+}
+
+/// A connection that can be broken off so that the peer notices.
+pub(crate) trait Reset {
+    /// Has the connection end in a reset when it is dropped.
+    fn reset_when_dropped(&self);
+}
+
+impl Reset for TcpStream {
+    fn reset_when_dropped(&self) {
+        let _ = self.set_zero_linger(); // a socket that is gone already has nothing to say
+    }
+}
+
+impl Reset for Box<TlsStream<TcpStream>> {
+    fn reset_when_dropped(&self) {
+        self.get_ref().0.reset_when_dropped();
+    }
+}
+
+#[cfg(test)]
+impl Reset for tokio::io::DuplexStream {
+    fn reset_when_dropped(&self) {}
 }
 
 /// Whether a request is being answered; then the peer owes nothing.
@@ -190,6 +216,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         let _ = timeout(LINGER, drain).await;
     }
 
+    /// Breaks the connection off.
+    pub(crate) fn reset(self)
+    where
+        S: Reset,
+    {
+        self.io.reset_when_dropped();
+    }
+
     /// Closes the connection because the server ends. A peer that has been answered and has asked for nothing since is
     /// not waited for: nothing of it is unread, so that nothing turns the end into a reset.
     pub(crate) async fn hang_up(mut self) {
@@ -301,8 +335,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Read for Socket<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let interim = this.poll_interim(cx);
-        ready!(this.pace.pass(cx, interim))?;
+        if let Poll::Pending = this.poll_interim(cx)? {
+            return this.pace.pass(cx, Poll::Pending);
+        }
         this.busy.0.is_flushed.store(false, Ordering::Relaxed);
         let outcome = Pin::new(&mut this.io).poll_write(cx, bytes);
         this.pace.pass(cx, outcome)
@@ -314,8 +349,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let interim = this.poll_interim(cx);
-        ready!(this.pace.pass(cx, interim))?;
+        if let Poll::Pending = this.poll_interim(cx)? {
+            return this.pace.pass(cx, Poll::Pending);
+        }
         this.busy.0.is_flushed.store(false, Ordering::Relaxed);
         let outcome = Pin::new(&mut this.io).poll_write_vectored(cx, buffers);
         this.pace.pass(cx, outcome)

@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
+    headers,
     live::{LIVE_AFTER, Lasting, Live},
     upstream::Connection,
 };
@@ -100,6 +101,13 @@ impl Download {
     }
 }
 
+fn clean(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        headers::clean_trailers(trailers, &[]);
+    }
+    frame
+}
+
 impl Body for Download {
     type Data = Bytes;
     type Error = DownloadError;
@@ -110,7 +118,7 @@ impl Body for Download {
             Some(Err(DownloadError::SessionEnded))
         } else if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
             this.silent_since = None;
-            frame.map(|frame| frame.map_err(DownloadError::Broken))
+            frame.map(|frame| frame.map(clean).map_err(DownloadError::Broken))
         } else {
             Some(Err(ready!(this.poll_silence(cx))))
         };

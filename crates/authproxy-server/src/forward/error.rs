@@ -17,6 +17,8 @@ pub(crate) enum UpstreamError {
     Closed(#[source] hyper::Error),
     #[error("the upstream's answer is malformed")]
     Malformed(#[source] hyper::Error),
+    #[error("the upstream's answer has two lengths")]
+    TwoLengths,
     #[error("the upstream changed the protocol unasked")]
     UnaskedUpgrade,
     #[error("the upstream did not answer in time")]

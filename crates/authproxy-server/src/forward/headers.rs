@@ -9,14 +9,15 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
     header::{
         ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, CONNECTION,
-        CONTENT_LENGTH, COOKIE, EXPECT, HOST, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+        CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, COOKIE, EXPECT, HOST, SET_COOKIE, TE, TRAILER,
+        TRANSFER_ENCODING, UPGRADE, VIA,
     },
 };
 
 use super::claims;
 use crate::{
     config::{RouteAccess, RouteConfig},
-    cookie::SessionCookie,
+    cookie::{self, SessionCookie},
     origin::Origins,
     service::Peer,
     telemetry::{RequestId, X_REQUEST_ID, traceparent},
@@ -120,11 +121,8 @@ impl Onward<'_> {
         if text.contains('_') {
             return true;
         }
-        let is_forwarded = IDENTITY.contains(&text) || IDENTITY_PREFIXES.iter().any(|front| text.starts_with(front));
-        let is_identity = Some(name) == route.token_header.as_ref()
-            || Some(name) == route.user_header.as_ref()
-            || route.claim_headers.iter().any(|(own, _)| own == name);
-        is_identity || (is_forwarded && !(self.peer_is_trusted && is_of_a_gateway(text)))
+        let is_believed = self.peer_is_trusted && is_of_a_gateway(text);
+        own_names(route).any(|own| own == name) || (is_about_the_asker(text) && !is_believed)
     }
 
     fn say_how_it_was_reached(&self, headers: &mut HeaderMap) {
@@ -242,23 +240,20 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     headers.remove(UPGRADE);
 }
 
-/// Takes our cookie out of the peer's, byte for byte, and leaves the others as they are.
+/// Takes our cookie out of the peer's, and leaves the others as they are, byte for byte.
 fn strip_cookie(headers: &mut HeaderMap, name: &str) {
-    let is_ours = |pair: &[u8]| {
-        let end = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
-        pair[..end].trim_ascii() == name.as_bytes()
-    };
     let lines: Vec<_> = headers.get_all(COOKIE).iter().cloned().collect();
-    if lines.len() == 1 && !lines[0].as_bytes().split(|byte| *byte == b';').any(is_ours) {
+    if lines.len() == 1 && cookie::pairs(&lines[0]).all(|(cookie, _)| cookie != name.as_bytes()) {
         return;
     }
     let mut kept = BytesMut::new();
-    for pair in lines.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';')).filter(|pair| !is_ours(pair))
-    {
-        let pair = pair.trim_ascii();
-        if !pair.is_empty() {
-            kept.put_slice(if kept.is_empty() { b"" } else { b"; " });
-            kept.put_slice(pair);
+    for line in &lines {
+        let texts = line.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        for ((cookie, _), text) in cookie::pairs(line).zip(texts) {
+            if cookie != name.as_bytes() && !text.is_empty() {
+                kept.put_slice(if kept.is_empty() { b"" } else { b"; " });
+                kept.put_slice(text);
+            }
         }
     }
     headers.remove(COOKIE);
@@ -266,6 +261,46 @@ fn strip_cookie(headers: &mut HeaderMap, name: &str) {
         value.set_sensitive(true);
         headers.insert(COOKIE, value);
     }
+}
+
+/// What a trailer may never say: how a message is framed or routed, and who is asking (RFC 9110, section 6.5.1).
+const NEVER_IN_TRAILERS: [HeaderName; 14] = [
+    AUTHORIZATION,
+    CACHE_CONTROL,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    COOKIE,
+    EXPECT,
+    HOST,
+    SET_COOKIE,
+    TE,
+    TRAILER,
+    UPGRADE,
+    VIA,
+];
+
+/// Takes out of trailers what must stand in a header or nowhere; `own` is what only we say on this route.
+pub(crate) fn clean_trailers(trailers: &mut HeaderMap, own: &[HeaderName]) {
+    strip_hop_by_hop(trailers);
+    let is_bad = |name: &&HeaderName| {
+        let text = name.as_str();
+        NEVER_IN_TRAILERS.contains(name) || own.contains(name) || text.contains('_') || is_about_the_asker(text)
+    };
+    let doomed: Vec<_> = trailers.keys().filter(is_bad).cloned().collect();
+    for name in doomed {
+        trailers.remove(name);
+    }
+}
+
+/// The names that only we say on a route.
+pub(crate) fn own_names(route: &RouteConfig) -> impl Iterator<Item = &HeaderName> {
+    route.token_header.iter().chain(&route.user_header).chain(route.claim_headers.iter().map(|(name, _)| name))
+}
+
+fn is_about_the_asker(name: &str) -> bool {
+    IDENTITY.contains(&name) || IDENTITY_PREFIXES.iter().any(|front| name.starts_with(front))
 }
 
 /// Drops an upstream's cookies that bear our name: only a login gives a session.

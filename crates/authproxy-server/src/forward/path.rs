@@ -29,13 +29,15 @@ pub(crate) fn canonical(path: &str) -> Result<Cow<'_, str>, Ambiguous> {
     unescape_unreserved(path).map(Cow::Owned)
 }
 
-/// The path as the most lenient reader takes it: every escape undone, backslashes as slashes, parameters and empty
-/// segments dropped. If this leads to another route than the canonical form, the path is [`Ambiguous`].
+/// The path as the most lenient reader takes it: every escape undone, backslashes as slashes, parameters, a query and
+/// empty segments dropped. If this leads to another route than the canonical form, the path is [`Ambiguous`].
 pub(crate) fn lenient(canonical: &str) -> Cow<'_, str> {
     if is_plain(canonical) {
         return Cow::Borrowed(canonical);
     }
     let Ok(bare) = bare(canonical) else { return Cow::Borrowed("") };
+    // An escaped mark that ends the path for whoever undoes the escape first.
+    let bare = bare.split(['?', '#']).next().unwrap_or_default();
     let mut lenient = String::with_capacity(bare.len());
     for segment in bare.split('/').filter_map(|segment| segment.split(';').next()).filter(|name| !name.is_empty()) {
         lenient.push('/');
@@ -165,7 +167,17 @@ mod tests {
 
     #[test]
     fn a_lenient_reader_sees_through_every_disguise() {
-        for path in ["//admin", "/%2fadmin", "/admin;x", "/;/admin", "/%5cadmin", "/%2561dmin", "/%61dmin"] {
+        for path in [
+            "//admin",
+            "/%2fadmin",
+            "/admin;x",
+            "/;/admin",
+            "/%5cadmin",
+            "/%2561dmin",
+            "/%61dmin",
+            "/admin%23",
+            "/admin%3fx",
+        ] {
             assert_eq!(lenient(&canonical(path).expect(path)), "/admin", "{path}");
         }
         assert_eq!(lenient("//"), "/");

@@ -71,7 +71,8 @@ pub(crate) fn rewrite<'a>(route: &RouteConfig, canonical: &'a str) -> Result<Cow
         let whole = format!("{base}{}{rest}", front.trim_end_matches('/'));
         Cow::Owned(if whole.is_empty() { "/".to_owned() } else { whole })
     };
-    if rewritten.starts_with("//") { Err(Ambiguous) } else { Ok(rewritten) }
+    let names_host = ["//", "/%2F", "/%5C"].iter().any(|front| rewritten.starts_with(front));
+    if names_host { Err(Ambiguous) } else { Ok(rewritten) }
 }
 
 #[cfg(test)]
@@ -157,6 +158,7 @@ mod tests {
         let mut stripped = route("/api", None);
         stripped.strip_prefix = true;
         assert_eq!(rewrite(&stripped, "/api//evil.example/"), Err(Ambiguous));
+        assert_eq!(rewrite(&stripped, "/api/%2Fevil.example/"), Err(Ambiguous));
         assert_eq!(rewrite(&route("/", None), "//evil.example/"), Err(Ambiguous));
     }
 }

@@ -8,12 +8,14 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use crate::problem::Problem;
+use super::headers;
+use crate::{config::RouteConfig, problem::Problem};
 
 /// The largest body that is kept for a second try.
 const KEPT: u64 = 64 * 1024;
@@ -33,6 +35,8 @@ pub(crate) struct Streamed {
     patience: Duration,
     timer: Pin<Box<Sleep>>,
     progress: Progress,
+    /// What no trailer may say on this route.
+    own_names: Vec<HeaderName>,
 }
 
 /// How far a streamed body has come; shared with whoever waits for the answer.
@@ -68,7 +72,8 @@ impl Source {
     /// # Errors
     ///
     /// [`Problem::BodyTooLarge`] when it says that it is; others when a small one cannot be read.
-    pub(crate) async fn of(body: Incoming, limit: u64, patience: Duration) -> Result<Self, Problem> {
+    pub(crate) async fn of(body: Incoming, route: &RouteConfig) -> Result<Self, Problem> {
+        let (limit, patience) = (route.body_limit, route.idle_timeout);
         if body.is_end_stream() {
             return Ok(Self::Kept(Bytes::new()));
         }
@@ -85,7 +90,8 @@ impl Source {
             _ => {
                 let progress = Progress::new();
                 let timer = Box::pin(sleep_until(Instant::now() + patience));
-                let streamed = Streamed { body, left: limit, patience, timer, progress: progress.clone() };
+                let own_names = headers::own_names(route).cloned().collect();
+                let streamed = Streamed { body, left: limit, patience, timer, progress: progress.clone(), own_names };
                 Ok(Self::Streamed(Some(streamed), progress))
             }
         }
@@ -160,7 +166,10 @@ impl Streamed {
         };
         self.progress.goes_on();
         let outcome = frame.map(|frame| {
-            let frame = frame.map_err(|_| UploadError::Broken)?;
+            let mut frame = frame.map_err(|_| UploadError::Broken)?;
+            if let Some(trailers) = frame.trailers_mut() {
+                headers::clean_trailers(trailers, &self.own_names);
+            }
             let length = frame.data_ref().map_or(0, |data| data.len() as u64);
             self.left = self.left.checked_sub(length).ok_or(UploadError::TooLarge)?;
             Ok(frame)

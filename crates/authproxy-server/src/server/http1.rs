@@ -5,7 +5,7 @@ use std::{
     future::poll_fn,
     pin::{Pin, pin},
     sync::{Mutex, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -24,7 +24,7 @@ use crate::{
     body::Body,
     forward::DownloadError,
     response::Response,
-    socket::{Busy, BusyGuard, Interim, Patience, Socket},
+    socket::{Busy, BusyGuard, Interim, Patience, Reset, Socket},
     telemetry,
     tunnel::Tunnel,
 };
@@ -39,7 +39,7 @@ const HEAD_BUFFER: usize = 64 * 1024;
 /// Dropping it closes the connection where it stands.
 pub(super) async fn serve<S, A, F>(io: S, patience: Patience, draining: CancellationToken, answer: A)
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Reset + Unpin,
     A: Fn(Request<Incoming>, Option<Interim>) -> F,
     F: Future<Output = Response>,
 {
@@ -57,7 +57,7 @@ where
                 // The connection stays busy: what the peer sends from here on is no request.
                 *switched.lock().unwrap_or_else(PoisonError::into_inner) = Some((tunnel, guard.take()));
             }
-            Ok::<_, Infallible>(response.map(|body| Answering { body, _busy: guard }))
+            Ok::<_, Infallible>(response.map(|body| Answering { body, broken: None, _busy: guard }))
         })
     });
     let mut connection =
@@ -84,6 +84,8 @@ where
             tunnel.run(io, [read_buf, unread].concat().into()).await;
         }
         (None, Some(refusal)) => refusal::refuse(socket, refusal.into()).await,
+        // A body without a length ends with its connection: only a reset says that this is not its end.
+        _ if outcome.as_ref().is_err_and(hyper::Error::is_user) => socket.reset(),
         _ if is_draining => socket.hang_up().await,
         _ => socket.close().await,
     }
@@ -92,6 +94,8 @@ where
 /// An answer's body; until its end the peer owes nothing, however long the upstream is silent.
 struct Answering {
     body: Body,
+    /// Why it broke off, until what came before that is out: hyper drops what it has not written.
+    broken: Option<DownloadError>,
     _busy: Option<BusyGuard>,
 }
 
@@ -100,7 +104,17 @@ impl http_body::Body for Answering {
     type Error = DownloadError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Err(error)) => {
+                self.broken = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => Poll::Ready(frame),
+        }
     }
 
     fn is_end_stream(&self) -> bool {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::{
     auth_service::closed_port,
+    config_file::ConfigFile,
     program::{Ended, Program},
 };
 
@@ -160,27 +161,6 @@ fn dev_says_what_is_running_and_where_the_docs_are() {
         assert!(banner.contains(words), "{words:?} in {banner}");
     }
     assert_eq!(crate::http::Ask::get("/docs").send(address).status, 200);
-}
-
-/// A configuration file of this test's own, gone afterwards.
-struct ConfigFile(std::path::PathBuf);
-
-impl ConfigFile {
-    fn new(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("authproxy-blackbox-{name}-{}.toml", std::process::id()));
-        std::fs::write(&path, text).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for ConfigFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
 }
 
 #[test]

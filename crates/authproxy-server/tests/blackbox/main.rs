@@ -4,11 +4,13 @@
 mod auth_service;
 mod canaries;
 mod command_line;
+mod config_file;
 mod http;
 mod outages;
 mod program;
 mod refreshing;
 mod signals;
+mod streaming;
 mod tls;
 mod usage;
 mod validation;

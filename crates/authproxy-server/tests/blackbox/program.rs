@@ -86,6 +86,13 @@ impl Program {
         self.stdout.wait_for(text)
     }
 
+    /// A size of this child in bytes, by its name in the kernel's list, such as `VmRSS`.
+    pub(crate) fn memory(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().trim().parse::<u64>().unwrap() * 1024
+    }
+
     /// Sends a signal, such as `TERM`, to this child only.
     pub(crate) fn signal(&self, name: &str) {
         let kill = ["-c", r#"kill -s "$1" "$2""#, "bash", name, &self.child.id().to_string()];

@@ -3,9 +3,14 @@
 use std::{convert::Infallible, future::pending, io, sync::Arc};
 
 use bytes::Bytes;
+use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use http_body_util::{BodyExt, Full, combinators::BoxBody};
-use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use hyper::{
+    body::{Frame, Incoming},
+    server::conn::http2,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
@@ -125,14 +130,14 @@ async fn perform(play: Play) -> Result<Response<Body>, io::Error> {
 }
 
 fn response(answer: Answer, framing: Framing) -> Response<Body> {
-    let trailers = match framing {
-        Framing::Chunked(trailers) if !trailers.is_empty() => Some(trailers),
-        _ => None,
-    };
-    let body = Full::new(Bytes::from(answer.body));
-    let body = match trailers {
-        None => body.boxed(),
-        Some(trailers) => body.with_trailers(async move { Some(Ok(map(&trailers))) }).boxed(),
+    let data = Bytes::from(answer.body);
+    // Nobody knows the length of a chunked answer beforehand.
+    let body = match framing {
+        Framing::Chunked(trailers) => {
+            let trailers = (!trailers.is_empty()).then(|| Frame::trailers(map(&trailers)));
+            StreamBody::new(stream::iter([Some(Frame::data(data)), trailers].into_iter().flatten().map(Ok))).boxed()
+        }
+        Framing::Length | Framing::UntilClose => Full::new(data).boxed(),
     };
     let mut response = Response::new(body);
     *response.status_mut() = http::StatusCode::from_u16(answer.status).expect("a status");

@@ -78,19 +78,17 @@ async fn identity_headers_of_the_peer_are_dropped_in_every_spelling_on_every_rou
 
 #[tokio::test]
 async fn the_routes_own_identity_headers_cannot_be_forged() {
-    let site = Site::with_routes(|route| {
+    let site = Site::with_config(|config| {
+        let route = &mut config.route[0];
         route.user_header = Some("x-whoami".parse().unwrap());
         route.token_header = Some("x-token".parse().unwrap());
         route.claim_headers = vec![("x-roles".parse().unwrap(), "roles".into())];
     })
     .await;
-    for path in ["/api/h", "/open/h"] {
-        let ask = ["X-Whoami", "X-Token", "X-Roles", "x_whoami", "X_TOKEN", "x_roles"]
-            .into_iter()
-            .fold(site.get(path), |ask, name| ask.header(name, FORGERY));
-        assert_eq!(site.ask(&ask).await.status, 200);
-        assert_nothing_forged(&site.received(path), path);
-    }
+    let names = ["X-Whoami", "X-Token", "X-Roles", "x_whoami", "X_TOKEN", "x_roles"];
+    let ask = names.into_iter().fold(site.get("/api/h"), |ask, name| ask.header(name, FORGERY));
+    assert_eq!(site.ask(&ask).await.status, 200);
+    assert_nothing_forged(&site.received("/api/h"), "/api/h");
     let request = site.received("/api/h");
     assert_eq!(request.header("x-whoami"), Some("a@example.com"));
     assert!(request.header("x-token").unwrap().starts_with("CANARY-token-a"));
@@ -248,17 +246,9 @@ async fn without_its_credential_a_request_reaches_no_upstream() {
     }
     for method in ["POST", "PUT", "PATCH", "DELETE"] {
         for origin in [None, Some(("sec-fetch-site", "cross-site")), Some(("origin", "https://evil.example"))] {
-            let ask = Ask::new(method, "/api/h").cookie(&site.cookie).header("content-length", "0");
+            let ask = Ask::new(method, "/api/h").cookie(&site.cookie);
             let ask = origin.into_iter().fold(ask, |ask, (name, value)| ask.header(name, value));
-            let mut connection = site.connect().await;
-            connection
-                .send(
-                    String::from_utf8(ask.bytes())
-                        .unwrap()
-                        .replace("content-length: 0\r\ncontent-length: 0", "content-length: 0"),
-                )
-                .await;
-            assert_eq!(connection.reply().await.status, 403, "{method} {origin:?}");
+            assert_eq!(site.ask(&ask).await.status, 403, "{method} {origin:?}");
         }
     }
     assert_eq!(site.count(), 0);

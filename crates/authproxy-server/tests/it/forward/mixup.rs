@@ -13,7 +13,7 @@ use super::{
 };
 use crate::harness::{Ask, Proxy};
 
-const REQUESTS: usize = 4000;
+const REQUESTS: usize = 1600;
 const SESSIONS: usize = 16;
 const CALLERS: usize = 32;
 
@@ -76,6 +76,9 @@ impl Caller {
         }
         self.connection.send(bytes).await;
         let reply = self.connection.reply().await;
+        if reply.header("connection") == Some("close") {
+            self.connection = Client::open(proxy.address).await;
+        }
         if reply.status == 502 {
             // An upstream that closes at the moment of reuse costs a request, never an answer.
             assert_eq!(reply.detail(), "The upstream closed the connection without an answer");

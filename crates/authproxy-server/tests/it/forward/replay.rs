@@ -8,6 +8,7 @@ use std::sync::{
 use authproxy_testing::{Answer, FakeUpstream, Gate, Play};
 
 use super::{client::Client, site::Site};
+use crate::auth_service::Instead;
 
 /// An upstream that takes every token but the first.
 async fn refusing_the_first_token() -> Site {
@@ -166,7 +167,7 @@ async fn without_a_fresh_token_the_refusal_ends_well() {
 async fn a_refusal_while_the_auth_service_is_down_is_no_lost_session() {
     let site = Site::start().await;
     site.upstream.next("/api/r", Play::unauthorized(None));
-    site.proxy.service.stop();
+    site.proxy.service.always("/refresh", Instead::Answer(503, "application/json", "{}".into()));
     let reply = site.ask(&site.get("/api/r")).await;
     assert!([401, 502, 503].contains(&reply.status), "{reply:?}");
     assert!(reply.values("set-cookie").is_empty());

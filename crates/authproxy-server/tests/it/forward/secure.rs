@@ -62,7 +62,7 @@ async fn an_https_upstream_is_spoken_to_in_the_protocol_that_it_offers() {
 async fn trailers_and_large_bodies_cross_over_http2() {
     let site = Site::behind_tls("h2_bodies", &[Protocol::Http2]).await;
     let large: String = "0123456789abcdef".repeat(128 * 1024);
-    let answer = Answer::new(200, "text/plain", large.clone());
+    let answer = Answer::new(200, "text/plain", large.clone()).with_header("trailer", "x-sum");
     site.upstream.on("/api/large", Play::chunked(answer, &[("x-sum", "1")]));
     let mut connection = site.connect().await;
     let reply = connection.ask(&site.post("/api/large", &large).header("te", "trailers")).await;
