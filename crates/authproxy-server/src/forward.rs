@@ -22,12 +22,12 @@ use authproxy_core::{
     session::{SessionId, SessionKey},
 };
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, HOST, ORIGIN, SET_COOKIE, UPGRADE, WWW_AUTHENTICATE},
     request::Parts,
     uri::PathAndQuery,
 };
-use hyper::{body::Incoming, upgrade};
+use hyper::{body::Incoming, ext, upgrade};
 use hyper_util::rt::TokioIo;
 
 pub use self::connect::TrustError;
@@ -52,6 +52,7 @@ use crate::{
     problem::Problem,
     response::{self, Response as Answer},
     service::{App, Peer},
+    socket::Interim,
     telemetry::RequestId,
     tunnel::Tunnel,
 };
@@ -147,8 +148,8 @@ pub(crate) async fn handle(
         onward: Onward {
             route: &route.config,
             cookie: app.cookie,
-            peer,
             peer_is_trusted: app.trusts(peer.address.ip()),
+            peer,
             id: request_id,
             version: head.version,
             upgrade: upgrade.as_ref(),
@@ -208,6 +209,9 @@ impl Exchange<'_> {
         *request.uri_mut() = Uri::from(self.destination.target.clone());
         *request.headers_mut() = self.head.headers.clone();
         self.onward.request(request.headers_mut(), self.caller.as_ref().map(|caller| &caller.token));
+        if let Some(interim) = self.onward.peer.interim.clone().filter(|_| self.head.version == Version::HTTP_11) {
+            ext::on_informational(&mut request, move |early| pass_on(&interim, early.status(), early.headers()));
+        }
         request
     }
 
@@ -348,6 +352,16 @@ fn to_login(app: &App, route: &RouteConfig, head: &Parts, problem: Problem) -> R
     let mut answer = login_page::redirect(page, next, problem.into_response(&head.headers, app.cookie));
     answer.headers_mut().insert(CACHE_CONTROL, response::NO_STORE);
     Ok(answer)
+}
+
+/// Passes an answer before the answer on, without what no answer may carry (RFC 8297 for 103).
+fn pass_on(interim: &Interim, status: StatusCode, headers: &HeaderMap) {
+    if status != StatusCode::CONTINUE {
+        let mut headers = headers.clone();
+        headers.remove(SET_COOKIE);
+        headers::strip_hop_by_hop(&mut headers);
+        interim.send(status, &headers);
+    }
 }
 
 /// The host that a request asks for: of its target, where that is absolute (RFC 9112, section 3.2.2), else `Host`.

@@ -34,6 +34,7 @@ use crate::{
     problem::Problem,
     response::{self, Response},
     routes::{Credential, CsrfRule, Resolved, Route, resolve},
+    socket::Interim,
     target,
     telemetry::{Answered, RequestId, Verdict, X_REQUEST_ID},
 };
@@ -52,10 +53,12 @@ pub(crate) struct App {
 }
 
 /// Who has connected, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     pub(crate) tls: bool,
+    /// What sends it answers before the answer; over HTTP/1 only.
+    pub(crate) interim: Option<Interim>,
 }
 
 /// A request that has passed every guard.

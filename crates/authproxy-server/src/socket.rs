@@ -4,6 +4,7 @@
 //! hyper's own header timeout cannot tell a peer that is idle from one that dawdles inside a head; this can.
 
 mod frames;
+mod interim;
 mod pace;
 mod watched;
 
@@ -26,8 +27,8 @@ use tokio::{
     time::{Instant, Sleep, sleep_until, timeout},
 };
 
-use self::pace::WritePace;
-pub(crate) use self::watched::Watched;
+pub(crate) use self::{interim::Interim, watched::Watched};
+use self::{interim::Waiting, pace::WritePace};
 use crate::framing::{Framing, Refusal};
 
 /// How long, and how much, a closing connection still reads so that the peer sees the last answer and not a reset.
@@ -59,11 +60,17 @@ struct Answering {
     is_flushed: AtomicBool,
     /// Who wanted to read the next request before the last one's answer was out.
     deferred: AtomicWaker,
+    interim: Waiting,
 }
 
 impl Default for Answering {
     fn default() -> Self {
-        Self { is_busy: AtomicBool::new(false), is_flushed: AtomicBool::new(true), deferred: AtomicWaker::new() }
+        Self {
+            is_busy: AtomicBool::new(false),
+            is_flushed: AtomicBool::new(true),
+            deferred: AtomicWaker::new(),
+            interim: Waiting::default(),
+        }
     }
 }
 
@@ -74,8 +81,14 @@ pub(crate) struct BusyGuard(Busy);
 impl Busy {
     /// Marks the beginning of a request's handling.
     pub(crate) fn begin(&self) -> BusyGuard {
+        self.0.interim.clear();
         self.0.is_busy.store(true, Ordering::Relaxed);
         BusyGuard(self.clone())
+    }
+
+    /// What sends answers before the answer.
+    pub(crate) fn interim(&self) -> Interim {
+        Interim(self.clone())
     }
 
     fn is_busy(&self) -> bool {
@@ -112,6 +125,8 @@ pub(crate) struct Socket<S> {
     answered_once: bool,
     read_timer: Pin<Box<Sleep>>,
     pace: WritePace,
+    /// What goes out before the next byte of an answer.
+    interim: BytesMut,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
@@ -131,6 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             answered_once: false,
             read_timer: Box::pin(sleep_until(now)),
             pace: WritePace::new(patience.write),
+            interim: BytesMut::new(),
         }
     }
 
@@ -210,7 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         if !self.owes_an_answer() {
             cx.waker().wake_by_ref(); // it came out between the question and the registration
         }
-        if !self.incoming.is_empty() {
+        if self.poll_interim(cx)?.is_pending() || !self.incoming.is_empty() {
             return Poll::Pending;
         }
         match ready!(self.poll_fill(cx))? {
@@ -285,6 +301,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Read for Socket<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        let interim = this.poll_interim(cx);
+        ready!(this.pace.pass(cx, interim))?;
         this.busy.0.is_flushed.store(false, Ordering::Relaxed);
         let outcome = Pin::new(&mut this.io).poll_write(cx, bytes);
         this.pace.pass(cx, outcome)
@@ -296,6 +314,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        let interim = this.poll_interim(cx);
+        ready!(this.pace.pass(cx, interim))?;
         this.busy.0.is_flushed.store(false, Ordering::Relaxed);
         let outcome = Pin::new(&mut this.io).poll_write_vectored(cx, buffers);
         this.pace.pass(cx, outcome)

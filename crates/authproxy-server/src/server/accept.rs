@@ -18,7 +18,7 @@ use crate::{
     problem::Problem,
     response::Response,
     service::{App, Peer},
-    socket::{Busy, Patience, Socket},
+    socket::{Busy, Interim, Patience, Socket},
     tls::{Accepted, Tls},
 };
 
@@ -67,7 +67,7 @@ impl Connections {
             match accepted {
                 Ok((stream, address)) => {
                     pause = ACCEPT_PAUSE;
-                    self.spawn(stream, Peer { address, tls: self.tls.is_some() });
+                    self.spawn(stream, Peer { address, tls: self.tls.is_some(), interim: None });
                 }
                 // The peer's affair: it hung up before it was accepted.
                 Err(error) if is_about_one_connection(&error) => {}
@@ -89,8 +89,8 @@ impl Connections {
         let (tls, patience, draining) = (self.tls.clone(), self.patience, self.draining.clone());
         if let Ok(slot) = self.slots.clone().try_acquire_owned() {
             let (app, cut_off) = (self.app.clone(), self.cut_off.clone());
-            let answer = move |request: Request<Incoming>| {
-                let app = app.clone();
+            let answer = move |request: Request<Incoming>, interim| {
+                let (app, peer) = (app.clone(), Peer { interim, ..peer.clone() });
                 async move { app.answer(request, peer).await }
             };
             self.tasks.spawn(async move {
@@ -127,7 +127,7 @@ impl Connections {
 /// Serves one connection. Its errors are its own: they end it, and nothing else.
 async fn serve<A, F>(stream: TcpStream, tls: Option<Tls>, patience: Patience, draining: CancellationToken, answer: A)
 where
-    A: Fn(Request<Incoming>) -> F,
+    A: Fn(Request<Incoming>, Option<Interim>) -> F,
     F: Future<Output = Response> + Send + 'static,
 {
     let Some(tls) = tls else { return http1::serve(stream, patience, draining, answer).await };
@@ -151,7 +151,7 @@ async fn turn_away(stream: TcpStream, tls: Option<Tls>, patience: Patience) {
             let draining = CancellationToken::new();
             // What the peer sends before it has seen the goodbye is answered.
             draining.cancel();
-            http2::serve(stream, patience, draining, |_| async { refusal::response(Problem::TooManyConnections) })
+            http2::serve(stream, patience, draining, |_, _| async { refusal::response(Problem::TooManyConnections) })
                 .await;
         }
         Accepted::Http1(stream) => refuse(stream, patience, Problem::TooManyConnections).await,

@@ -24,7 +24,7 @@ use crate::{
     body::Body,
     forward::DownloadError,
     response::Response,
-    socket::{Busy, BusyGuard, Patience, Socket},
+    socket::{Busy, BusyGuard, Interim, Patience, Socket},
     telemetry,
     tunnel::Tunnel,
 };
@@ -40,14 +40,15 @@ const HEAD_BUFFER: usize = 64 * 1024;
 pub(super) async fn serve<S, A, F>(io: S, patience: Patience, draining: CancellationToken, answer: A)
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    A: Fn(Request<Incoming>) -> F,
+    A: Fn(Request<Incoming>, Option<Interim>) -> F,
     F: Future<Output = Response>,
 {
     let busy = Busy::default();
     let socket = Socket::new(io, patience, busy.clone());
     let switched = Mutex::new(None);
     let service = service_fn(|request| {
-        let (guard, answered, switched) = (busy.begin(), answer(request), &switched);
+        let (guard, interim) = (busy.begin(), Some(busy.interim()));
+        let (answered, switched) = (answer(request, interim), &switched);
         Box::pin(async move {
             let mut response = answered.await;
             let tunnel = Tunnel::take(response.extensions_mut());

@@ -25,7 +25,7 @@ use crate::{
     body::Body,
     problem::Problem,
     response::Response,
-    socket::{Patience, Watched},
+    socket::{Interim, Patience, Watched},
     telemetry,
 };
 
@@ -58,14 +58,14 @@ const OF_HTTP_1: [HeaderName; 6] = [
 pub(super) async fn serve<S, A, F>(io: S, patience: Patience, draining: CancellationToken, answer: A)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    A: Fn(Request<Incoming>) -> F,
+    A: Fn(Request<Incoming>, Option<Interim>) -> F,
     F: Future<Output = Response> + Send + 'static,
 {
     let streams = Streams::new(patience.write);
     let _ended = streams.end_on_drop();
     let service = service_fn(|request| {
         let method = request.method().clone();
-        let answered = checked(request).map(&answer);
+        let answered = checked(request).map(|request| answer(request, None));
         async move {
             let response = match answered {
                 Ok(answered) => answered.await,

@@ -11,5 +11,6 @@ mod program;
 mod refreshing;
 mod signals;
 mod streaming;
+mod tls;
 mod usage;
 mod validation;

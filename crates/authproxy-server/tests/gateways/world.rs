@@ -10,7 +10,7 @@ use authproxy_core::{
 };
 use authproxy_server::{Server, config::Config};
 use authproxy_testing::{
-    Answer, FakeAuthService, FakeUpstream, RecordedRequest,
+    Answer, FakeAuthService, FakeUpstream, ReceivedRequest, RecordedRequest,
     fake_auth::{PASSWORD, USER},
 };
 use reqwest::{Client, Method, RequestBuilder, Response, redirect::Policy};
@@ -97,7 +97,7 @@ impl World {
     }
 
     /// The one request that the API has got.
-    pub(crate) fn arrived(&self) -> RecordedRequest {
+    pub(crate) fn arrived(&self) -> ReceivedRequest {
         let mut requests = self.api.requests();
         assert_eq!(requests.len(), 1, "{requests:?}");
         requests.remove(0)

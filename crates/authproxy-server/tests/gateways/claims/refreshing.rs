@@ -40,7 +40,7 @@ pub(crate) async fn sixty_four_requests_at_the_moment_of_refresh_cause_one_prese
     join_all(asks).await;
     assert_eq!(world.service.presentations(), 1);
     let requests = world.api.requests();
-    let targets: HashSet<_> = requests.iter().map(authproxy_testing::RecordedRequest::target).collect();
+    let targets: HashSet<_> = requests.iter().map(|request| request.target()).collect();
     assert_eq!((requests.len(), targets.len()), (64, 64));
     assert!(requests.iter().all(|request| world.has_good_token(request)));
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Names that some upstream takes for the gateway's word, also as they look to one that reads `_` as `-`.
-const BELIEVED: [&str; 38] = [
+const BELIEVED: [&str; 39] = [
     "authorization",
     "x-auth-request-user",
     "x-auth-request-email",
@@ -49,6 +49,7 @@ const BELIEVED: [&str; 38] = [
     "client-cert",
     "client_cert",
     "x_forwarded_user",
+    "x-envoy-original-path",
 ];
 
 pub(crate) async fn what_a_browser_spoofs_does_not_arrive(gateway: Gateway) {
