@@ -104,7 +104,7 @@ async fn an_answer_that_breaks_off_never_looks_complete() {
                 let reply = connection.ask(&site.get(path)).await;
                 match at {
                     CutPoint::BeforeHead | CutPoint::InHead => assert_eq!(reply.status, 502, "{at:?}"),
-                    _ if reply.status == 502 => {}
+                    _ if [0, 502].contains(&reply.status) => {}
                     _ => {
                         assert!(!reply.is_complete, "{at:?}: {reply:?}");
                         assert!("0123456789".as_bytes().starts_with(&reply.body), "{at:?}: {reply:?}");
@@ -115,6 +115,26 @@ async fn an_answer_that_breaks_off_never_looks_complete() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn what_came_before_an_answer_broke_off_arrives_or_it_is_502() {
+    let site = Site::start().await;
+    let mut without_a_word = Vec::new();
+    for at in CutPoint::ALL {
+        for play in [Play::cut(at), Play::reset(at)] {
+            for ask in [site.get("/api/c"), site.post("/api/c", "order")] {
+                site.upstream.next("/api/c", play.clone());
+                // A browser that gets nothing at all on a connection that it has used before sends the request again.
+                let mut connection = site.connect().await;
+                site.assert_serves_on(&mut connection).await;
+                if connection.ask(&ask).await.status == 0 {
+                    without_a_word.push((at, ask.method().to_owned()));
+                }
+            }
+        }
+    }
+    assert_eq!(without_a_word, []);
 }
 
 #[tokio::test]

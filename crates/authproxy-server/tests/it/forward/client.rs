@@ -16,6 +16,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// An answer as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
+    /// 0 when the connection ended before an answer's head had come whole.
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
@@ -68,7 +69,7 @@ impl Client {
         self.reply_to(ask.method()).await
     }
 
-    /// The next final answer with its body.
+    /// The next final answer with its body, as far as it comes.
     pub(crate) async fn reply(&mut self) -> Reply {
         self.reply_to("GET").await
     }
@@ -78,6 +79,9 @@ impl Client {
         while (100..200).contains(&reply.status) && reply.status != 101 {
             reply = self.head().await;
         }
+        if reply.status == 0 {
+            return reply;
+        }
         let is_empty = method == "HEAD" || [101, 204, 304].contains(&reply.status);
         reply.is_complete = is_empty || self.body(&mut reply).await.is_ok();
         reply
@@ -85,12 +89,13 @@ impl Client {
 
     /// The next head.
     pub(crate) async fn head(&mut self) -> Reply {
-        let head = self.until(b"\r\n\r\n").await.expect("closed before the end of a head");
+        let nothing = Reply { status: 0, headers: vec![], body: vec![], trailers: vec![], is_complete: false };
+        let Ok(head) = self.until(b"\r\n\r\n").await else { return nothing };
         let head = String::from_utf8(head).unwrap();
         let mut lines = head.trim_end().split("\r\n");
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
         let headers = fields(lines);
-        Reply { status, headers, body: Vec::new(), trailers: Vec::new(), is_complete: false }
+        Reply { status, headers, ..nothing }
     }
 
     async fn body(&mut self, reply: &mut Reply) -> io::Result<()> {

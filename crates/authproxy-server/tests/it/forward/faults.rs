@@ -181,6 +181,7 @@ async fn a_reset_is_502_before_the_answer_and_the_answers_end_after_it() {
 async fn a_malformed_answer_is_502_and_says_so() {
     let site = Site::with_routes(short).await;
     let address = site.upstream.addr().to_string();
+    let mut passed_on = Vec::new();
     for flaw in Malformation::ALL {
         site.upstream.on("/api/bad", Play::malformed(flaw));
         for ask in [site.get("/api/bad"), site.post("/api/bad", "x")] {
@@ -188,11 +189,24 @@ async fn a_malformed_answer_is_502_and_says_so() {
             if flaw == Malformation::ChunkSize {
                 assert!(reply.status == 502 || !reply.is_complete, "{reply:?}");
             } else {
-                assert_eq!(reply.status, 502, "{flaw:?}: {reply:?}");
-                assert_eq!(reply.detail(), "The upstream's answer is malformed", "{flaw:?}");
+                let said = (reply.status == 502).then(|| reply.detail());
+                if said.as_deref() != Some("The upstream's answer is malformed") {
+                    passed_on.push((flaw, reply));
+                }
             }
             site.assert_serves().await;
         }
+    }
+    assert!(passed_on.is_empty(), "{passed_on:?}");
+}
+
+#[tokio::test]
+async fn an_answer_with_two_lengths_is_never_cut_to_one_of_them() {
+    let site = Site::start().await;
+    for flaw in [Malformation::LengthAndChunked, Malformation::TwoLengths] {
+        site.upstream.on("/open/bad", Play::malformed(flaw));
+        let reply = site.ask(&site.get("/open/bad")).await;
+        assert!(reply.status == 502 || !reply.is_complete || reply.body == b"hello", "{flaw:?}: {reply:?}");
     }
 }
 

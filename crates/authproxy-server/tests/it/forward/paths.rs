@@ -126,8 +126,6 @@ async fn there_is_no_way_round_a_protected_prefix() {
         "/API/admin",
         "/api/Admin/x",
         "/api/admin%3bx",
-        "/api/admin%23",
-        "/api/admin%3f",
         "http://a//admin",
         "http://a/x/../admin",
         "http://a/%61dmin",
@@ -145,6 +143,16 @@ async fn there_is_no_way_round_a_protected_prefix() {
     assert_eq!(site.protected.requests().len(), 1);
     assert_eq!(site.status("/administrator").await, 200);
     assert_eq!(site.status("/x/admin").await, 200);
+}
+
+#[tokio::test]
+async fn an_escaped_end_of_a_path_is_no_way_round_either() {
+    let site = Guarded::start().await;
+    for target in ["/api/admin%23", "/api/admin%3f", "/admin%23x", "/admin%3fx=1", "/admin%2523", "/admin%253f"] {
+        // Whoever undoes escapes and parses again finds the protected path.
+        let status = site.status(target).await;
+        assert!([400, 401].contains(&status), "{target}: {status}");
+    }
 }
 
 #[tokio::test]
@@ -234,9 +242,6 @@ async fn a_rewrite_makes_neither_a_host_nor_a_way_up() {
         ("/base/a", Some("/base/a")),
         ("/strip//evil.example", None),
         ("/strip//evil.example/%2e%2e", None),
-        ("/strip/%2fevil.example", None),
-        ("/strip/%5cevil.example", None),
-        ("/strip/%5c%5cevil.example", None),
         ("/strip/..", None),
         ("/strip/%2e%2e/a", None),
         ("/strip..", Some("404")),
@@ -253,15 +258,23 @@ async fn a_rewrite_makes_neither_a_host_nor_a_way_up() {
             None => {
                 let harmless = |target: &String| {
                     let read = as_lenient_upstreams_read(target);
-                    !target.starts_with("//")
-                        && !target.starts_with("/\\")
-                        && !read.contains("..")
-                        && !target.to_lowercase().starts_with("/%2f")
-                        && !target.to_lowercase().starts_with("/%5c")
+                    !target.starts_with("//") && !target.starts_with("/\\") && !read.contains("..")
                 };
                 assert!(status == 400 || got.iter().all(harmless), "{target}: {status} {got:?}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_rewrite_makes_no_escaped_host_either() {
+    let site = Site::with_routes(|route| route.strip_prefix = true).await;
+    for target in
+        ["/open/%2fevil.example", "/open/%2Fevil.example/", "/open/%5cevil.example", "/open/%5c%5cevil.example"]
+    {
+        let reply = site.ask(&Ask::get(target)).await;
+        // Many frameworks undo escapes before they look, and then redirect to `//evil.example`.
+        assert_eq!((reply.status, site.count()), (400, 0), "{target}: {:?}", site.upstream.requests());
     }
 }
 
