@@ -14,7 +14,7 @@ fn main() {
     let call = arguments.next().unwrap_or_default();
     let count: usize = arguments.next().and_then(|count| count.parse().ok()).unwrap_or(0);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let manager = issuer::manager(&runtime, 1_000, std::sync::Arc::new(authproxy_core::clock::ManualClock::default()));
+    let manager = issuer::manager(&runtime, 1_000, std::sync::Arc::new(authproxy_core::clock::SystemClock::new()));
     let keys: Vec<_> = runtime.block_on(async {
         let mut keys = Vec::new();
         for _ in 0..1_000 {

@@ -85,7 +85,9 @@ pub enum RotationContract {
     /// A token is good for one presentation; a second one may revoke everything (RFC 9700, section 4.14.2).
     #[default]
     Strict,
-    /// After a rotation the previous token is accepted again for this long.
+    /// For this long after a token was rotated it is accepted again, also when its successor was used meanwhile, and
+    /// no successor that it brought stops being good because of that. A service whose grace ends with the successor's
+    /// first use is [`Strict`](Self::Strict): it would take a request that the network held up for a thief's.
     Grace(Duration),
     /// Refresh tokens are not rotated: presenting one again is always safe.
     Reusable,

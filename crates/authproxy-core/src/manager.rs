@@ -1,13 +1,14 @@
 //! [`TokenManager`]: opens sessions, hands out access tokens, refreshes them by the protocol, ends sessions.
 //!
-//! Reading order: [`TokenManager::access_token`] here, then `policy` (what to do), `slots` (one flight a session) and
-//! `refresh` (the flight). Everything that must not be cut short by a caller runs in a task that the manager owns.
+//! Reading order: [`TokenManager::access_token`] here, then `policy` (what to do), `lookup` (which session is at hand),
+//! `slots` (one flight a session) and `refresh` (the flight). Everything that must not be cut short by a caller runs in a task that the manager owns.
 
 mod admission;
 mod breaker;
 mod builder;
 mod config;
 mod exchange;
+mod lookup;
 mod open;
 pub(crate) mod policy;
 mod ready;
@@ -16,13 +17,12 @@ mod saver;
 mod shutdown;
 mod slots;
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use futures_util::FutureExt;
 use tokio::{
     runtime::Handle,
     sync::watch,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -43,7 +43,7 @@ pub use self::{
 use crate::{
     backend::AuthBackend,
     clock::{Clock, Timestamp},
-    error::{LogInReason, StoreError, TokenError, Unavailability},
+    error::{LogInReason, TokenError, Unavailability},
     session::{DeathReason, Session, SessionKey, Standing, Version},
     store::{AttemptId, Begin, Begun, IfInDoubt, SessionStore},
 };
@@ -308,42 +308,6 @@ impl Inner {
         }
         let retry_after = declined.retry_after.max(Duration::from_secs(1));
         Err(TokenError::Unavailable { reason: declined.reason, retry_after })
-    }
-
-    async fn current_until(&self, key: &SessionKey, deadline: Instant) -> Result<Arc<Session>, TokenError> {
-        match timeout_at(deadline, self.current(key)).await {
-            Ok(session) => session,
-            Err(_) => Err(unavailable(Unavailability::Store)),
-        }
-    }
-
-    /// The session as this process has it, without asking anyone.
-    fn at_hand(&self, key: &SessionKey) -> Option<Arc<Session>> {
-        self.slots.override_of(key).0.or_else(|| self.store.peek(key))
-    }
-
-    /// The session as this node knows it best: what the store does not have yet, what it has, what it last said.
-    async fn current(&self, key: &SessionKey) -> Result<Arc<Session>, TokenError> {
-        if let (Some(unsaved), _) = self.slots.override_of(key) {
-            return Ok(unsaved);
-        }
-        match self.store_call(self.store.load(key)).await {
-            Ok(Some(session)) => Ok(session),
-            Ok(None) => Err(TokenError::LogInAgain(LogInReason::Unknown)),
-            Err(_) => self.store.peek(key).ok_or_else(|| unavailable(Unavailability::Store)),
-        }
-    }
-
-    /// One store call within the store's timeout. A store that panics counts as one that is down.
-    pub(crate) async fn store_call<T>(
-        &self,
-        call: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        match timeout(self.config.store_timeout, AssertUnwindSafe(call).catch_unwind()).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_panic)) => Err(StoreError::new("the store panicked")),
-            Err(_elapsed) => Err(StoreError::new("no answer within the store timeout")),
-        }
     }
 
     fn situation(

@@ -71,6 +71,17 @@ impl fmt::Debug for SessionId {
 pub struct SessionKey([u8; 32]);
 
 impl SessionKey {
+    /// The key of no session.
+    pub(crate) const NONE: Self = Self([0; 32]);
+
+    /// A key whose [`spread`](Self::spread) is chosen.
+    #[cfg(test)]
+    pub(crate) fn spreading(spread: u64, rest: u8) -> Self {
+        let mut key = [rest; 32];
+        key[..8].copy_from_slice(&spread.to_le_bytes());
+        Self(key)
+    }
+
     /// The half that names the session. It gives nobody access and unseals nothing.
     pub fn name(&self) -> [u8; 16] {
         self.0[..16].try_into().expect("half of 32 bytes")
@@ -156,28 +167,34 @@ pub enum DeathReason {
     Expired,
 }
 
-/// One version of a session as a store publishes it: everything but the refresh token. Immutable but for one mark.
+/// One version of a session as a store publishes it: everything but the refresh token. Immutable but for its marks.
+///
+/// What every request reads comes first: fetching it is most of what a lookup among a million sessions costs.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Session {
-    /// Which rotation this is.
-    pub version: Version,
-    /// The name that the user logged in with.
-    pub user: std::sync::Arc<str>,
-    /// The access token of this version.
-    pub access_token: AccessToken,
+    /// What it is kept under, as the memory store has stamped it.
+    pub(crate) key: SessionKey,
     /// When this access token is to be refreshed, waited for, dropped.
     pub zones: Zones,
-    /// When this version's tokens were issued.
-    pub issued_at: Timestamp,
-    /// When the user logged in.
-    pub opened_at: Timestamp,
     /// When the session ends unless a refresh prolongs it.
     pub ends_at: Timestamp,
     /// What is known about the refresh token behind it.
     pub standing: Standing,
     /// When the session was last used, in milliseconds; kept only where an idle timeout asks for it.
     pub(crate) last_used: AtomicU64,
+    /// The access token of this version.
+    pub access_token: AccessToken,
+    /// Which rotation this is.
+    pub version: Version,
+    /// The name that the user logged in with.
+    pub user: std::sync::Arc<str>,
+    /// When this version's tokens were issued.
+    pub issued_at: Timestamp,
+    /// When the user logged in.
+    pub opened_at: Timestamp,
     pub(crate) announced: AtomicBool,
+    pub(crate) announced_by_gateway: AtomicBool,
 }
 
 impl Session {
@@ -190,6 +207,7 @@ impl Session {
         ends_at: Timestamp,
     ) -> Self {
         Self {
+            key: SessionKey::NONE,
             version: Version::FIRST,
             user,
             access_token,
@@ -200,6 +218,7 @@ impl Session {
             standing: Standing::Live,
             last_used: AtomicU64::new(issued_at.as_millis()),
             announced: AtomicBool::new(true), // the login's own answer does that
+            announced_by_gateway: AtomicBool::new(true),
         }
     }
 
@@ -220,6 +239,7 @@ impl Session {
             ends_at,
             standing: Standing::Live,
             announced: AtomicBool::new(false),
+            announced_by_gateway: AtomicBool::new(false),
             ..self.copy()
         }
     }
@@ -230,8 +250,15 @@ impl Session {
         Self { standing, ..self.copy() }
     }
 
+    /// The same session, stamped with the key that it is kept under.
+    #[must_use]
+    pub(crate) fn kept_under(&self, key: SessionKey) -> Self {
+        Self { key, ..self.copy() }
+    }
+
     fn copy(&self) -> Self {
         Self {
+            key: self.key,
             version: self.version,
             user: self.user.clone(),
             access_token: self.access_token.clone(),
@@ -242,6 +269,7 @@ impl Session {
             standing: self.standing,
             last_used: AtomicU64::new(self.last_used.load(Ordering::Relaxed)),
             announced: AtomicBool::new(self.announced.load(Ordering::Relaxed)),
+            announced_by_gateway: AtomicBool::new(self.announced_by_gateway.load(Ordering::Relaxed)),
         }
     }
 

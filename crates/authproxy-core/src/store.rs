@@ -88,7 +88,8 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store cannot say whether the session is gone.
+    /// [`StoreError`] when the store cannot say whether the session is gone. Repeat it; the refresh token is lost with
+    /// the answer.
     async fn remove(&self, key: &SessionKey) -> Result<Option<Removed>, StoreError>;
 
     /// Which session a refresh token was handed out from, by the token's keyed fingerprint. Kept until the session

@@ -1,9 +1,9 @@
 //! Refresh tokens and their families: pure, synchronous, told the time.
 //!
 //! A login begins a family. Each rotation spends the family's current token and issues its successor. Presenting a
-//! spent token again is reuse and revokes the family, with one exception: while the grace lasts, the token that was
-//! spent *last* brings the very same successor again, as long as that successor was not used itself. So an answer that
-//! was lost costs nothing, a family never has two live tokens, and a thief who comes after the grace is noticed.
+//! spent token again is reuse and revokes the family, with one exception: for a grace after it was spent, a token brings
+//! the very same successor again, also when that was spent meanwhile. So an answer that was lost or a request that was
+//! held up costs nothing, a family never has two live tokens, and a thief who comes after the grace is noticed.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -104,7 +104,7 @@ impl Families {
         }
         if let Some(spent) = &token.spent {
             let successor = spent.successor.clone().filter(|_| now.since(spent.at) < self.reuse_grace);
-            if let Some(again) = successor.and_then(|successor| self.unspent(id, successor)) {
+            if let Some(again) = successor.and_then(|successor| self.again(id, successor)) {
                 return Ok(again);
             }
             self.revoke_family(id);
@@ -180,8 +180,8 @@ impl Families {
         Issue { family: id, user, refresh_token, refresh_expires_at }
     }
 
-    fn unspent(&self, family: FamilyId, refresh_token: Zeroizing<String>) -> Option<Issue> {
-        let token = self.by_token.get(&fingerprint(&refresh_token)).filter(|token| token.spent.is_none())?;
+    fn again(&self, family: FamilyId, refresh_token: Zeroizing<String>) -> Option<Issue> {
+        let token = self.by_token.get(&fingerprint(&refresh_token))?;
         let user = self.by_id.get(&family)?.user.clone();
         Some(Issue { family, user, refresh_token, refresh_expires_at: token.expires_at })
     }

@@ -199,7 +199,7 @@ impl EmbeddedAuthBuilder {
         self
     }
 
-    /// How long a spent refresh token still brings its successor. Default 10 seconds; zero for strict rotation.
+    /// How long a spent refresh token still brings the same successor. Default 10 seconds; zero for strict rotation.
     pub fn reuse_grace(mut self, reuse_grace: Duration) -> Self {
         self.reuse_grace = reuse_grace;
         self

@@ -7,8 +7,10 @@ mod checks;
 mod env;
 mod field;
 mod file;
+mod login_page;
+mod networks;
 mod raw;
-mod route;
+mod size;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,7 @@ pub mod keys;
 pub mod load;
 pub mod mistake;
 pub mod origin;
+pub mod route;
 pub mod upstream;
 
 use std::{
@@ -34,7 +37,10 @@ use zeroize::Zeroizing;
 pub use self::{
     load::{Flag, Inputs, Loaded, Purpose, Setting, load},
     mistake::{Mistake, Mistakes, Source},
-    route::{RouteAccess, RouteConfig},
+    route::{
+        RouteAccess, RouteConfig,
+        rules::{RouteMistake, RouteMistakes, check_routes},
+    },
     upstream::UpstreamUrl,
 };
 
@@ -48,7 +54,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// The auth service's base URL. Required by `serve`.
     pub auth_url: Option<String>,
-    /// The origin under which browsers reach this server, without a trailing slash. Default: `http://` + `listen`.
+    /// The origin under which browsers reach this server, without a trailing slash. Default:
+    /// [`Config::default_public_url`].
     pub public_url: Option<String>,
     /// Whether a cookie may travel over plain HTTP to a public URL that is not on loopback. Default: no.
     pub allow_insecure_http: bool,
@@ -76,6 +83,14 @@ pub struct Config {
     pub verify: VerifyConfig,
     /// APIs behind the session. Default: none.
     pub route: Vec<RouteConfig>,
+}
+
+impl Config {
+    /// The public URL of a server that listens at `local` and has no `public_url`: `https://` with TLS, else `http://`.
+    pub fn default_public_url(&self, local: SocketAddr) -> String {
+        let scheme = if self.tls.cert.is_some() { "https" } else { "http" };
+        format!("{scheme}://{local}")
+    }
 }
 
 /// `admin.*`

@@ -62,7 +62,7 @@ mod tests {
 
     fn origins() -> Origins {
         let allowed = ["https://admin.example".to_owned()];
-        Origins::new(Some("https://app.example"), ([127, 0, 0, 1], 1).into(), &allowed, false).expect("valid")
+        Origins::new("https://app.example", &allowed, false).expect("valid")
     }
 
     fn outcome(sites: &[&'static str], from: &[&'static str]) -> Result<(), CrossSite> {

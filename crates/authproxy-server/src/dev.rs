@@ -1,5 +1,7 @@
 //! `authproxy dev`: the embedded auth service and the proxy in front of it, in one process, offline.
 
+mod jar;
+
 use std::{
     io::{self, Write},
     net::{Ipv4Addr, SocketAddr},
@@ -8,6 +10,7 @@ use std::{
 use authproxy_embedded::EmbeddedAuth;
 use tokio::{net::TcpListener, sync::oneshot};
 
+use self::jar::Jar;
 use crate::{
     config::{Config, duration},
     run::{RunError, run},
@@ -29,7 +32,8 @@ pub enum DevError {
 /// Serves on `listener`, in front of an auth service of its own, until `shutdown` resolves, then drains.
 ///
 /// Says on `out` what is running and what to try. `config.tokens` are the lives of the tokens that are issued;
-/// `config.auth_url` and `config.backend.rotation` are set to the embedded service's.
+/// `config.auth_url` and `config.backend.rotation` are set to the embedded service's. The cookie jar of what is to be
+/// tried is in a folder of its own, which goes with the service.
 ///
 /// # Errors
 ///
@@ -56,8 +60,9 @@ pub async fn dev(
     let auth_service = authproxy_embedded::run(inner, service, async {
         let _ = stopped.await;
     });
+    let jar = Jar::new();
     // Standard output may be closed; the service is no worse for it.
-    let _ = out.write_all(banner(&config, local, auth_address).as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(banner(&config, local, auth_address, &jar).as_bytes()).and_then(|()| out.flush());
     let proxy = async {
         let report = run(listener, config, shutdown).await;
         drop(stop); // the proxy's last refreshes and revocations have been answered
@@ -67,8 +72,8 @@ pub async fn dev(
     Ok(report?)
 }
 
-fn banner(config: &Config, local: SocketAddr, auth_service: SocketAddr) -> String {
-    let url = config.public_url.clone().unwrap_or_else(|| format!("http://{local}"));
+fn banner(config: &Config, local: SocketAddr, auth_service: SocketAddr, jar: &Jar) -> String {
+    let url = config.public_url.clone().unwrap_or_else(|| config.default_public_url(local));
     let (access, refresh) = (duration::format(config.tokens.access_ttl), duration::format(config.tokens.refresh_ttl));
     format!(
         "\
@@ -81,9 +86,9 @@ authproxy {version} for development: everything in this process, nothing is kept
 Try it, in this order:
 
   curl -s {url}/register -H 'Content-Type: application/json' -d '{{\"email\":\"user@example.com\",\"password\":\"password123\"}}'
-  curl -s -c /tmp/authproxy.jar {url}/login -d username=user@example.com -d password=password123
-  curl -s -b /tmp/authproxy.jar -c /tmp/authproxy.jar {url}/protected-auto
-  curl -s -b /tmp/authproxy.jar -X POST {url}/logout
+  curl -s -c {jar} {url}/login -d username=user@example.com -d password=password123
+  curl -s -b {jar} -c {jar} {url}/protected-auto
+  curl -s -b {jar} -X POST {url}/logout
 
 Stop it with Ctrl-C.
 ",

@@ -3,7 +3,7 @@
 //! Reading order: [`handle`] here, then `table` and `path` (which route), `headers` (what crosses), `upstream` (over
 //! which connection), `upload` and `download` (the bodies), `live` (what ends with a session).
 
-mod claims;
+pub(crate) mod claims;
 mod connect;
 mod download;
 mod error;
@@ -22,14 +22,12 @@ use authproxy_core::{
     session::{SessionId, SessionKey},
 };
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
-    header::{
-        ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONNECTION, HOST, LOCATION, ORIGIN, SET_COOKIE, UPGRADE, WWW_AUTHENTICATE,
-    },
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, HOST, ORIGIN, SET_COOKIE, UPGRADE, WWW_AUTHENTICATE},
     request::Parts,
     uri::PathAndQuery,
 };
-use hyper::{body::Incoming, upgrade};
+use hyper::{body::Incoming, ext, upgrade};
 use hyper_util::rt::TokioIo;
 
 pub use self::connect::TrustError;
@@ -50,10 +48,11 @@ pub(crate) use self::{
 use crate::{
     body::Body,
     config::{RouteAccess, RouteConfig},
-    csrf,
+    csrf, login_page,
     problem::Problem,
     response::{self, Response as Answer},
     service::{App, Peer},
+    socket::Interim,
     telemetry::RequestId,
     tunnel::Tunnel,
 };
@@ -136,10 +135,10 @@ pub(crate) async fn handle(
     let upgrade = headers::upgrade(&head.headers, head.version);
     let caller = match route.config.access {
         RouteAccess::Public => None,
-        RouteAccess::Bearer => return_unless_bearer(&head.headers).map(|()| None)?,
+        RouteAccess::Bearer => check_bearer(&head.headers).map(|()| None)?,
         RouteAccess::Session => match identify(app, head, session, upgrade.is_some()).await {
             Ok(caller) => Some(caller),
-            Err(problem) => return to_login(&route.config, head, problem),
+            Err(problem) => return to_login(app, &route.config, head, problem),
         },
     };
     let mut body = Source::of(body, route.config.body_limit, route.config.idle_timeout).await?;
@@ -149,8 +148,8 @@ pub(crate) async fn handle(
         onward: Onward {
             route: &route.config,
             cookie: app.cookie,
-            peer,
             peer_is_trusted: app.trusts(peer.address.ip()),
+            peer,
             id: request_id,
             version: head.version,
             upgrade: upgrade.as_ref(),
@@ -210,6 +209,9 @@ impl Exchange<'_> {
         *request.uri_mut() = Uri::from(self.destination.target.clone());
         *request.headers_mut() = self.head.headers.clone();
         self.onward.request(request.headers_mut(), self.caller.as_ref().map(|caller| &caller.token));
+        if let Some(interim) = self.onward.peer.interim.clone().filter(|_| self.head.version == Version::HTTP_11) {
+            ext::on_informational(&mut request, move |early| pass_on(&interim, early.status(), early.headers()));
+        }
         request
     }
 
@@ -328,7 +330,7 @@ async fn identify<'a>(
     Ok(Caller { id, key, token })
 }
 
-fn return_unless_bearer(headers: &HeaderMap) -> Result<(), Problem> {
+fn check_bearer(headers: &HeaderMap) -> Result<(), Problem> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let is_bearer = |value: &HeaderValue| {
         let bytes = value.as_bytes();
@@ -340,28 +342,26 @@ fn return_unless_bearer(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// Sends a person who has to log in to the login page; a program gets its 401.
-fn to_login(route: &RouteConfig, head: &Parts, problem: Problem) -> Result<Answer, Problem> {
-    let Some(page) = route.login_page.as_deref().filter(|_| problem.asks_for_login() && is_navigation(head)) else {
+/// Sends a person who has to log in to the login page, where there is one; a program gets its 401.
+fn to_login(app: &App, route: &RouteConfig, head: &Parts, problem: Problem) -> Result<Answer, Problem> {
+    let is_navigation = login_page::is_navigation(&head.method, &head.headers);
+    let Some(page) = route.login_page.as_deref().filter(|_| problem.asks_for_login() && is_navigation) else {
         return Err(problem);
     };
-    let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let joint = if page.contains('?') { '&' } else { '?' };
-    let query = serde_urlencoded::to_string([("next", target)]).unwrap_or_default();
-    let location = HeaderValue::try_from(format!("{page}{joint}{query}")).map_err(|_| Problem::Internal)?;
-    let mut answer = Answer::new(Body::whole(""));
-    *answer.status_mut() = StatusCode::SEE_OTHER;
-    answer.headers_mut().insert(LOCATION, location);
+    let next = head.uri.path_and_query().map(PathAndQuery::as_str);
+    let mut answer = login_page::redirect(page, next, problem.into_response(&head.headers, app.cookie));
     answer.headers_mut().insert(CACHE_CONTROL, response::NO_STORE);
     Ok(answer)
 }
 
-/// Whether a person waits for a page (Fetch Metadata); without that, whether HTML is asked for.
-fn is_navigation(head: &Parts) -> bool {
-    let reads = matches!(head.method, Method::GET | Method::HEAD);
-    let mode = head.headers.get("sec-fetch-mode");
-    let wants_html = || head.headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"));
-    reads && mode.map_or_else(wants_html, |mode| mode == "navigate")
+/// Passes an answer before the answer on, without what no answer may carry (RFC 8297 for 103).
+fn pass_on(interim: &Interim, status: StatusCode, headers: &HeaderMap) {
+    if status != StatusCode::CONTINUE {
+        let mut headers = headers.clone();
+        headers.remove(SET_COOKIE);
+        headers::strip_hop_by_hop(&mut headers);
+        interim.send(status, &headers);
+    }
 }
 
 /// The host that a request asks for: of its target, where that is absolute (RFC 9112, section 3.2.2), else `Host`.

@@ -6,11 +6,11 @@
 //! the bounds on a head's size and time are ours as well. Pure: no I/O, no clock.
 
 /// The most header fields of a request.
-const MAX_FIELDS: usize = 100;
+pub(crate) const MAX_FIELDS: usize = 100;
 /// The most bytes of a head.
 const MAX_HEAD: usize = 64 * 1024;
 /// The most bytes of a request target.
-const MAX_TARGET: usize = 8 * 1024;
+pub(crate) const MAX_TARGET: usize = 8 * 1024;
 /// The most bytes of a chunk's size line, and of the fields after the last chunk.
 const MAX_CHUNK_LINE: usize = 18;
 const MAX_TRAILER: usize = 8 * 1024;

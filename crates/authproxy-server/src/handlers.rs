@@ -8,3 +8,4 @@ pub(crate) mod protected_auto;
 pub(crate) mod refresh;
 pub(crate) mod register;
 pub(crate) mod session;
+pub(crate) mod verify;

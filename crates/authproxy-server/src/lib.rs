@@ -15,8 +15,10 @@ mod csrf;
 mod dev;
 mod forward;
 mod framing;
+mod gateway;
 mod handlers;
 mod handoff;
+mod login_page;
 mod openapi;
 mod origin;
 mod problem;
@@ -27,6 +29,7 @@ mod service;
 mod socket;
 mod target;
 mod telemetry;
+mod tls;
 mod tunnel;
 mod validate;
 
@@ -37,4 +40,5 @@ pub use self::{
     origin::OriginError,
     run::{RunError, run},
     server::{Report, ServeError, Server},
+    tls::TlsError,
 };

@@ -31,12 +31,14 @@ pub fn to_json() -> String {
         handlers::logout::handle,
         handlers::refresh::handle,
         handlers::protected::handle,
+        handlers::verify::handle,
     ),
     modifiers(&Credentials),
     tags(
         (name = "Accounts"),
         (name = "Sessions", description = "With the cookie: nothing to keep, nothing to refresh"),
         (name = "Tokens by hand", description = "For clients that are no browsers"),
+        (name = "Gateways", description = "For a gateway that asks before it forwards"),
     ),
 )]
 struct Document;

@@ -2,23 +2,14 @@
 //!
 //! They come from the configuration only, never from a request's `Host` or `X-Forwarded-Host`.
 
-use std::net::{IpAddr, SocketAddr};
+use crate::config::origin::Origin;
 
-use http::Uri;
-
-/// The public origin and the allow-listed ones.
+/// The public origin and the allow-listed ones, in the one spelling that browsers send.
 #[derive(Clone, Debug)]
 pub(crate) struct Origins {
-    public: Origin,
-    allowed: Vec<Origin>,
-}
-
-/// A scheme, a host and a port, in the one spelling that browsers send.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Origin {
-    text: String,
+    public: String,
     https: bool,
-    loopback: bool,
+    allowed: Vec<String>,
 }
 
 /// An origin in the configuration that this server cannot work with.
@@ -26,10 +17,12 @@ struct Origin {
 #[non_exhaustive]
 pub enum OriginError {
     /// Not `http://host[:port]` or `https://host[:port]`.
-    #[error("`{key}` must be an origin, `https://host` or `https://host:port`, without a path")]
+    #[error("`{key}` {problem}; it must be an origin, `https://host` or `https://host:port`, without a path")]
     Malformed {
         /// The configuration key.
         key: &'static str,
+        /// What is wrong with its value, as the end of a sentence that begins with it.
+        problem: &'static str,
     },
     /// A cookie would travel over the network in the clear.
     #[error(
@@ -40,121 +33,83 @@ pub enum OriginError {
 }
 
 impl Origins {
-    /// The origins of a server that listens at `local` and has these configured.
+    /// The origins of a server that browsers reach under `public_url`.
     ///
     /// # Errors
     ///
     /// [`OriginError`]: the server must not start.
-    pub(crate) fn new(
-        public_url: Option<&str>,
-        local: SocketAddr,
-        allowed: &[String],
-        allow_insecure: bool,
-    ) -> Result<Self, OriginError> {
-        let default = format!("http://{local}");
-        let public =
-            Origin::parse(public_url.unwrap_or(&default)).ok_or(OriginError::Malformed { key: "public_url" })?;
-        if !public.https && !public.loopback && !allow_insecure {
+    pub(crate) fn new(public_url: &str, allowed: &[String], allow_insecure: bool) -> Result<Self, OriginError> {
+        let parse = |key, text: &str| Origin::parse(text).map_err(|problem| OriginError::Malformed { key, problem });
+        let public = parse("public_url", public_url)?;
+        if !public.is_https() && !public.is_loopback() && !allow_insecure {
             return Err(OriginError::Insecure);
         }
-        let allowed = allowed
-            .iter()
-            .map(|origin| Origin::parse(origin).ok_or(OriginError::Malformed { key: "allowed_origins" }))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { public, allowed })
+        let allowed = allowed.iter().map(|text| Ok(parse("allowed_origins", text)?.to_string()));
+        Ok(Self { public: public.to_string(), https: public.is_https(), allowed: allowed.collect::<Result<_, _>>()? })
     }
 
     /// Whether browsers reach this server over TLS.
     pub(crate) fn https(&self) -> bool {
-        self.public.https
+        self.https
     }
 
     /// The public origin, as a browser writes it.
     pub(crate) fn public(&self) -> &str {
-        &self.public.text
+        &self.public
     }
 
     /// Whether an `Origin` header names the public origin.
     pub(crate) fn is_public(&self, origin: &[u8]) -> bool {
-        self.public.text.as_bytes() == origin
+        self.public.as_bytes() == origin
     }
 
     /// Whether an `Origin` header names an allow-listed origin.
     pub(crate) fn is_allowed(&self, origin: &[u8]) -> bool {
-        self.allowed.iter().any(|allowed| allowed.text.as_bytes() == origin)
+        self.allowed.iter().any(|allowed| allowed.as_bytes() == origin)
     }
-}
-
-impl Origin {
-    fn parse(url: &str) -> Option<Self> {
-        let uri: Uri = url.parse().ok()?;
-        let https = match uri.scheme_str()? {
-            "https" => true,
-            "http" => false,
-            _ => return None,
-        };
-        let authority = uri.authority()?;
-        if uri.path() != "/" || uri.query().is_some() || authority.as_str().contains('@') || url.contains('#') {
-            return None;
-        }
-        let host = authority.host().to_ascii_lowercase();
-        let default_port = if https { 443 } else { 80 };
-        let port = match authority.port_u16() {
-            Some(port) if port != default_port => format!(":{port}"),
-            None if authority.as_str().len() > host.len() => return None,
-            _ => String::new(),
-        };
-        let text = format!("{}://{host}{port}", if https { "https" } else { "http" });
-        Some(Self { text, https, loopback: is_loopback(&host) })
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    address.map_or_else(|_| host == "localhost" || host.ends_with(".localhost"), |address| address.is_loopback())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn origins(public_url: Option<&str>, local: &str, allow_insecure: bool) -> Result<Origins, OriginError> {
-        Origins::new(public_url, local.parse().expect("an address"), &[], allow_insecure)
+    fn origins(public_url: &str, allow_insecure: bool) -> Result<Origins, OriginError> {
+        Origins::new(public_url, &[], allow_insecure)
     }
 
     #[test]
     fn the_public_origin_has_the_spelling_that_browsers_send() {
         for (url, expected) in [
-            ("https://App.Example", "https://app.example"),
-            ("https://app.example:443/", "https://app.example"),
-            ("https://app.example:8443", "https://app.example:8443"),
-            ("http://127.0.0.1:80", "http://127.0.0.1"),
-            ("http://[::1]:8000", "http://[::1]:8000"),
+            ("HTTPS://App.Example:443/", "https://app.example"),
+            ("https://app.example:08443", "https://app.example:8443"),
+            ("http://[0:0:0:0:0:0:0:1]:8000", "http://[::1]:8000"),
         ] {
-            assert_eq!(origins(Some(url), "127.0.0.1:1", false).expect(url).public(), expected);
+            assert_eq!(origins(url, false).expect(url).public(), expected);
         }
+        assert_eq!(origins("http://[::1]:8000", false).expect("loopback").public(), "http://[::1]:8000");
     }
 
     #[test]
-    fn what_is_no_origin_is_refused() {
-        for url in ["", "app.example", "ftp://app.example", "https://app.example/path", "https://u@app.example"] {
-            let outcome = origins(Some(url), "127.0.0.1:1", true);
-            assert_eq!(outcome.expect_err(url), OriginError::Malformed { key: "public_url" });
+    fn what_the_configuration_refuses_is_no_origin_here_either() {
+        for url in ["", "ftp://app.example", "https://app.example/path", "https://127.1", "https://app.example."] {
+            let outcome = origins(url, true);
+            let problem = Origin::parse(url).expect_err(url);
+            assert_eq!(outcome.expect_err(url), OriginError::Malformed { key: "public_url", problem });
         }
-        for url in ["https://app.example?x", "https://app.example:port", "https://app.example:", "https://a#b"] {
-            assert!(origins(Some(url), "127.0.0.1:1", true).is_err(), "{url}");
-        }
+        let outcome = Origins::new("http://127.0.0.1:1", &["*".into()], true);
+        let problem = "would let every page in";
+        assert_eq!(outcome.expect_err("a wildcard"), OriginError::Malformed { key: "allowed_origins", problem });
     }
 
     #[test]
     fn plain_http_beyond_loopback_must_be_asked_for_by_name() {
         for url in ["http://app.example", "http://10.0.0.1:8000", "http://localhost.evil.example"] {
-            assert_eq!(origins(Some(url), "127.0.0.1:1", false).expect_err(url), OriginError::Insecure);
-            assert!(origins(Some(url), "127.0.0.1:1", true).is_ok());
+            assert_eq!(origins(url, false).expect_err(url), OriginError::Insecure);
+            assert!(origins(url, true).is_ok());
         }
-        assert_eq!(origins(None, "0.0.0.0:8000", false).expect_err("any address"), OriginError::Insecure);
+        assert_eq!(origins("http://0.0.0.0:8000", false).expect_err("any address"), OriginError::Insecure);
         for url in ["http://localhost:8000", "http://app.localhost", "http://127.9.9.9", "https://app.example"] {
-            assert!(origins(Some(url), "0.0.0.0:8000", false).is_ok(), "{url}");
+            assert!(origins(url, false).is_ok(), "{url}");
         }
     }
 }

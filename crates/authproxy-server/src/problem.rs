@@ -42,6 +42,7 @@ pub(crate) enum Problem {
     MethodNotAllowed(String),
     ConflictingCookies,
     CrossSite,
+    UntrustedGateway,
     BodyTooLarge,
     BodyTooSlow,
     BodyUnreadable,
@@ -63,6 +64,7 @@ pub(crate) enum Problem {
     Upstream(UpstreamError),
     TooSlow,
     TooManyConnections,
+    NotTls,
     Internal,
 }
 
@@ -125,6 +127,11 @@ impl Problem {
             Self::MethodNotAllowed(_) => Row::new(S::METHOD_NOT_ALLOWED, "Method Not Allowed"),
             Self::ConflictingCookies => Row::new(S::BAD_REQUEST, "Two different session cookies"),
             Self::CrossSite => Row::new(S::FORBIDDEN, "Cross-site request refused"),
+            // A misconfiguration that nobody else would hear of: the gateway shows its own page.
+            Self::UntrustedGateway => {
+                Row::new(S::FORBIDDEN, "A page's request, from an address that is not in `trusted_proxies`")
+                    .level(Level::WARN)
+            }
             Self::BodyTooLarge => Row::new(S::PAYLOAD_TOO_LARGE, "Request body too large").closes(),
             Self::BodyUnreadable => Row::new(S::BAD_REQUEST, "There was an error parsing the body").closes(),
             Self::Invalid(invalid) => Row::new(S::UNPROCESSABLE_ENTITY, invalid.to_json()),
@@ -162,6 +169,7 @@ impl Problem {
             Self::TooManyConnections => {
                 Row::new(S::SERVICE_UNAVAILABLE, "Too many connections").retry_after(SOON).closes()
             }
+            Self::NotTls => Row::new(S::BAD_REQUEST, "This port speaks TLS: use https").closes(),
             Self::Internal => Row::new(S::INTERNAL_SERVER_ERROR, "Internal Server Error").level(Level::ERROR),
         }
     }

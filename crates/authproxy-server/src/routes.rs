@@ -1,8 +1,8 @@
 //! The route table: which request is which [`Route`], and everything that is fixed per route.
 //!
 //! [`TABLE`] is data only and [`resolve`] is pure. The `OpenAPI` document, the endpoint table in the
-//! README and the tests are held against this table. `/auth/verify` will be one more row; `[[route]]` prefixes are asked after the table,
-//! which therefore always wins over them.
+//! README and the tests are held against this table. `[[route]]` prefixes are asked after the table, which therefore
+//! always wins over them.
 
 use http::Method;
 
@@ -23,6 +23,8 @@ pub enum Route {
     Logout,
     /// `GET /session`
     Session,
+    /// `/auth/verify` and every path below it, with every method.
+    Verify,
     /// `GET /openapi.json`
     OpenApi,
     /// `GET /docs`
@@ -40,10 +42,21 @@ pub struct Row {
     pub path: &'static str,
     /// What answers.
     pub route: Route,
+    /// Which other requests it answers.
+    pub reach: Reach,
+}
+
+/// How far a row reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Its method and its path, nothing else.
+    Exact,
+    /// Every method, its path and every path below it. The row's own method is the one that documents it.
+    Below,
 }
 
 /// Every endpoint of the public listener.
-pub static TABLE: [Row; 14] = [
+pub static TABLE: [Row; 15] = [
     row(Method::POST, "/register", Route::Register),
     row(Method::POST, "/login", Route::Login),
     row(Method::POST, "/refresh", Route::Refresh),
@@ -51,6 +64,7 @@ pub static TABLE: [Row; 14] = [
     row(Method::GET, "/protected-auto", Route::ProtectedAuto),
     row(Method::POST, "/logout", Route::Logout),
     row(Method::GET, "/session", Route::Session),
+    Row { method: Method::GET, path: "/auth/verify", route: Route::Verify, reach: Reach::Below },
     row(Method::GET, "/openapi.json", Route::OpenApi),
     row(Method::GET, "/docs", Route::Docs),
     row(Method::GET, "/docs/", Route::Docs),
@@ -61,7 +75,7 @@ pub static TABLE: [Row; 14] = [
 ];
 
 const fn row(method: Method, path: &'static str, route: Route) -> Row {
-    Row { method, path, route }
+    Row { method, path, route, reach: Reach::Exact }
 }
 
 /// What a request's credential is, where it has one.
@@ -84,6 +98,8 @@ pub enum CsrfRule {
     Safe,
     /// Only from our own and the allow-listed origins; a client that is no browser sends no origin and passes.
     OurPages,
+    /// It is about another request, whose method decides; the handler asks.
+    OfTheOriginal,
 }
 
 impl Route {
@@ -97,6 +113,7 @@ impl Route {
             Self::ProtectedAuto => "protected_auto",
             Self::Logout => "logout",
             Self::Session => "session",
+            Self::Verify => "verify",
             Self::OpenApi => "openapi",
             Self::Docs => "docs",
             Self::DocsAsset => "docs_asset",
@@ -107,9 +124,13 @@ impl Route {
     pub const fn body_limit(self) -> Option<usize> {
         match self {
             Self::Register | Self::Login | Self::Refresh | Self::Logout => Some(16 * 1024),
-            Self::Protected | Self::ProtectedAuto | Self::Session | Self::OpenApi | Self::Docs | Self::DocsAsset => {
-                None
-            }
+            Self::Protected
+            | Self::ProtectedAuto
+            | Self::Session
+            | Self::Verify
+            | Self::OpenApi
+            | Self::Docs
+            | Self::DocsAsset => None,
         }
     }
 
@@ -118,7 +139,7 @@ impl Route {
         match self {
             Self::Register | Self::Login | Self::Refresh => Credential::Body,
             Self::Protected => Credential::Bearer,
-            Self::ProtectedAuto | Self::Logout | Self::Session => Credential::Session,
+            Self::ProtectedAuto | Self::Logout | Self::Session | Self::Verify => Credential::Session,
             Self::OpenApi | Self::Docs | Self::DocsAsset => Credential::Public,
         }
     }
@@ -130,6 +151,7 @@ impl Route {
             Self::Protected | Self::ProtectedAuto | Self::Session | Self::OpenApi | Self::Docs | Self::DocsAsset => {
                 CsrfRule::Safe
             }
+            Self::Verify => CsrfRule::OfTheOriginal,
         }
     }
 }
@@ -147,12 +169,21 @@ pub enum Resolved {
     NotFound,
 }
 
+impl Row {
+    fn reaches(&self, method: &Method, path: &str) -> bool {
+        match self.reach {
+            Reach::Exact => self.path == path && self.method == *method,
+            Reach::Below => path.strip_prefix(self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+        }
+    }
+}
+
 /// Finds what answers a request. `HEAD` is answered as `GET`; `OPTIONS *` asks about the whole server.
 ///
 /// The path is compared byte by byte: no decoding, no dot segments, no case folding, so there is one spelling only.
 pub fn resolve(method: &Method, path: &str) -> Resolved {
     let wanted = if method == Method::HEAD { &Method::GET } else { method };
-    if let Some(row) = TABLE.iter().find(|row| row.path == path && row.method == *wanted) {
+    if let Some(row) = TABLE.iter().find(|row| row.reaches(wanted, path)) {
         return Resolved::Route(row.route);
     }
     let allow = allow(path);
@@ -199,8 +230,21 @@ mod tests {
 
     #[test]
     fn unsafe_methods_are_guarded_and_safe_ones_change_nothing() {
-        for row in &TABLE {
+        for row in TABLE.iter().filter(|row| row.reach == Reach::Exact) {
             assert_eq!(row.route.csrf() == CsrfRule::Safe, row.method.is_safe(), "{}", row.path);
+        }
+    }
+
+    #[test]
+    fn a_gateway_may_ask_with_any_method_and_below_the_path() {
+        for method in [Method::GET, Method::HEAD, Method::POST, Method::OPTIONS, Method::DELETE, Method::TRACE] {
+            for path in ["/auth/verify", "/auth/verify/", "/auth/verify/api/x", "/auth/verify//x", "/auth/verify/../x"]
+            {
+                assert_eq!(resolve(&method, path), Resolved::Route(Route::Verify), "{method} {path}");
+            }
+            for path in ["/auth/verifyx", "/auth/Verify", "/auth", "/auth/", "/x/auth/verify", "/auth/verify%2Fx"] {
+                assert_eq!(resolve(&method, path), Resolved::NotFound, "{method} {path}");
+            }
         }
     }
 

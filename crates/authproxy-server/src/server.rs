@@ -1,51 +1,27 @@
 //! Connections: accepted up to a cap, served one task each, drained at the end.
 
-use std::{
-    convert::Infallible,
-    future::poll_fn,
-    io,
-    pin::{Pin, pin},
-    sync::Arc,
-    time::Duration,
-};
+mod accept;
+mod http1;
+mod http2;
+mod refusal;
+
+use std::{future::pending, io, sync::Arc};
 
 use authproxy_core::{
     backend::AuthBackend,
     manager::{ShutdownReport, TokenManager},
 };
-use http::{HeaderMap, Request, Response, Version};
-use http_body_util::BodyExt;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep, timeout},
-};
-use tokio_util::{
-    sync::CancellationToken,
-    task::{AbortOnDropHandle, TaskTracker},
-};
+use tokio::{net::TcpListener, time::Instant};
+use tokio_util::task::AbortOnDropHandle;
 
+use self::accept::Connections;
 use crate::{
-    body::Body,
-    config::{Config, LimitsConfig},
-    cookie::SessionCookie,
+    config::{Config, RouteMistakes, check_routes},
     forward::TrustError,
     origin::{OriginError, Origins},
-    problem::Problem,
-    response,
-    service::{App, Peer},
-    socket::{Busy, Patience, Socket},
-    telemetry,
+    service::App,
+    tls::{Tls, TlsError},
 };
-
-/// The largest head that hyper is given; `framing.rs` refuses larger ones before.
-const HEAD_BUFFER: usize = 64 * 1024;
-/// How many connections over the cap are told so at the same time; further ones are closed without a word.
-const REFUSALS: usize = 64;
-/// How long the accept loop pauses when the system has no more sockets to give: at first, and at most.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The session proxy, ready to serve on a listener.
 ///
@@ -100,26 +76,24 @@ impl Server {
     /// Dropping the future closes the listener and leaves connections that are open to end by themselves.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<Report, ServeError> {
         let local = listener.local_addr().map_err(ServeError::Listener)?;
-        let Config { public_url, allowed_origins, allow_insecure_http, .. } = &self.config;
-        let origins = Origins::new(public_url.as_deref(), local, allowed_origins, *allow_insecure_http)?;
+        let config = &self.config;
+        check_routes(&config.route, Some(local))?;
+        let tls = Tls::load(&config.tls)?;
+        let public_url = config.public_url.clone().unwrap_or_else(|| config.default_public_url(local));
+        let origins = Origins::new(&public_url, &config.allowed_origins, config.allow_insecure_http)?;
         tracing::info!(%local, public_url = origins.public(), "serving");
 
         let limits = self.config.limits.clone();
         let manager = self.manager.clone();
-        let connections = Connections {
-            app: Arc::new(App::new(self.manager, self.backend, origins, &self.config)?),
-            limits: limits.clone(),
-            slots: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
-            refusals: Arc::new(Semaphore::new(REFUSALS)),
-            tasks: TaskTracker::new(),
-            draining: CancellationToken::new(),
-            cut_off: CancellationToken::new(),
-        };
-        let app = connections.app.clone();
+        let app = Arc::new(App::new(self.manager, self.backend, origins, &self.config)?);
+        let connections = Connections::new(app.clone(), tls.clone(), &limits);
         let watched = app.clone();
         let watch =
             AbortOnDropHandle::new(tokio::spawn(async move { watched.forwarder.live.watch(&watched.manager).await }));
-        connections.accept_until(listener, shutdown).await;
+        tokio::select! {
+            () = connections.accept_until(listener, shutdown) => {}
+            () = watch_certificate(tls) => {}
+        }
 
         tracing::info!("shutting down");
         let connections_lasting = app.forwarder.live.len();
@@ -131,6 +105,14 @@ impl Server {
         tracing::info!(connections_cut, connections_lasting, sessions = ?report.sessions, "shut down");
         Ok(report)
     }
+}
+
+/// Never ends.
+async fn watch_certificate(tls: Option<Tls>) {
+    if let Some(tls) = tls {
+        tls.watch().await;
+    }
+    pending::<()>().await;
 }
 
 impl std::fmt::Debug for Server {
@@ -149,163 +131,13 @@ pub enum ServeError {
     /// `public_url` or `allowed_origins` cannot be worked with.
     #[error(transparent)]
     Origin(#[from] OriginError),
+    /// The routes do not fit together, or one of them cannot be served.
+    #[error(transparent)]
+    Routes(#[from] RouteMistakes),
     /// An https upstream's certificate could not be checked.
     #[error(transparent)]
     Trust(#[from] TrustError),
-}
-
-struct Connections {
-    app: Arc<App>,
-    limits: LimitsConfig,
-    slots: Arc<Semaphore>,
-    refusals: Arc<Semaphore>,
-    tasks: TaskTracker,
-    draining: CancellationToken,
-    cut_off: CancellationToken,
-}
-
-impl Connections {
-    async fn accept_until(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        let mut shutdown = pin!(shutdown);
-        let mut pause = ACCEPT_PAUSE;
-        loop {
-            let accepted = tokio::select! {
-                () = &mut shutdown => return,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, address)) => {
-                    pause = ACCEPT_PAUSE;
-                    self.spawn(stream, Peer { address, tls: false });
-                }
-                // The peer's affair: it hung up before it was accepted.
-                Err(error) if is_about_one_connection(&error) => {}
-                Err(error) => {
-                    tracing::error!(%error, "no connection can be accepted");
-                    tokio::select! {
-                        () = &mut shutdown => return,
-                        () = sleep(pause) => {}
-                    }
-                    pause = (2 * pause).min(LONGEST_PAUSE);
-                }
-            }
-        }
-    }
-
-    fn spawn(&self, stream: TcpStream, peer: Peer) {
-        // Answers are small and written whole: waiting for more to send only delays them.
-        let _ = stream.set_nodelay(true);
-        if let Ok(slot) = self.slots.clone().try_acquire_owned() {
-            let connection = self.connection(stream, peer, slot);
-            let cut_off = self.cut_off.clone();
-            self.tasks.spawn(async move {
-                tokio::select! {
-                    () = cut_off.cancelled() => {}
-                    () = connection => {}
-                }
-            });
-        } else if let Ok(permit) = self.refusals.clone().try_acquire_owned() {
-            let socket = Socket::new(stream, patience(&self.limits), Busy::default());
-            tokio::spawn(async move {
-                tracing::warn!("the limit of connections is reached");
-                refuse(socket, Problem::TooManyConnections).await;
-                drop(permit);
-            });
-        }
-    }
-
-    /// Serves one connection. Its errors are its own: they end it, and nothing else.
-    fn connection(
-        &self,
-        stream: TcpStream,
-        peer: Peer,
-        slot: OwnedSemaphorePermit,
-    ) -> impl Future<Output = ()> + use<> {
-        let (app, draining, busy) = (self.app.clone(), self.draining.clone(), Busy::default());
-        let socket = Socket::new(stream, patience(&self.limits), busy.clone());
-        async move {
-            let _slot = slot;
-            let service = service_fn(move |request: Request<Incoming>| {
-                let (app, guard) = (app.clone(), busy.begin());
-                let answer = async move {
-                    let response = app.answer(request, peer).await;
-                    drop(guard);
-                    Ok::<_, Infallible>(response)
-                };
-                Box::pin(answer) as Pin<Box<dyn Future<Output = _> + Send>>
-            });
-            let mut connection = http1::Builder::new()
-                .header_read_timeout(None)
-                .max_buf_size(HEAD_BUFFER + 8 * 1024)
-                .serve_connection(socket, service);
-
-            let mut drained = pin!(draining.cancelled());
-            let mut is_draining = false;
-            let outcome = poll_fn(|cx| {
-                if !is_draining && drained.as_mut().poll(cx).is_ready() {
-                    is_draining = true;
-                    Pin::new(&mut connection).graceful_shutdown();
-                }
-                connection.poll_without_shutdown(cx)
-            })
-            .await;
-            let socket = connection.into_parts().io;
-            if let Err(error) = outcome {
-                tracing::debug!(cause = %telemetry::chain(&error), "a connection ended early");
-            }
-            match socket.refusal() {
-                Some(refusal) => refuse(socket, refusal.into()).await,
-                None => socket.close().await,
-            }
-        }
-    }
-
-    /// Lets every connection finish its request; returns how many had to be cut off at the deadline.
-    async fn drain(&self, deadline: Instant) -> usize {
-        self.draining.cancel();
-        self.tasks.close();
-        let left = deadline.saturating_duration_since(Instant::now());
-        if timeout(left, self.tasks.wait()).await.is_ok() {
-            return 0;
-        }
-        let cut = self.tasks.len();
-        self.cut_off.cancel();
-        self.tasks.wait().await;
-        cut
-    }
-}
-
-fn patience(limits: &LimitsConfig) -> Patience {
-    Patience { head: limits.header_timeout, idle: limits.idle_timeout, write: limits.body_timeout }
-}
-
-fn is_about_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
-    )
-}
-
-/// Tells a peer why its bytes are not read any further, in the shape of every other error, and closes.
-async fn refuse(mut socket: Socket<TcpStream>, problem: Problem) {
-    let mut response = problem.into_response(&HeaderMap::new(), SessionCookie::new(false));
-    response::harden(response.headers_mut(), None, false);
-    socket.answer(&serialize(response).await).await;
-    socket.close().await;
-}
-
-/// An answer as bytes, for a connection that hyper has given up.
-async fn serialize(response: Response<Body>) -> Vec<u8> {
-    let (head, body) = response.into_parts();
-    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default(); // at hand
-    let mut bytes = format!("{:?} {}\r\n", Version::HTTP_11, head.status).into_bytes();
-    for (name, value) in &head.headers {
-        bytes.extend_from_slice(name.as_str().as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
-    }
-    bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
-    bytes.extend_from_slice(&body);
-    bytes
+    /// The server's own certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }

@@ -15,7 +15,7 @@ use authproxy_core::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{
-    HeaderMap, HeaderValue, Method, StatusCode,
+    HeaderMap, HeaderValue, Method, StatusCode, Uri,
     header::{ALLOW, SET_COOKIE},
     request::Parts,
 };
@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     body::{self, Body},
-    config::{Config, IpNet, LimitsConfig, RouteAccess, TokenDelivery},
+    config::{Config, IpNet, LimitsConfig, RouteAccess, TokenDelivery, VerifyConfig},
     cookie::{Presented, SessionCookie},
     csrf,
     forward::{self, Forwarder, TrustError},
@@ -34,6 +34,7 @@ use crate::{
     problem::Problem,
     response::{self, Response},
     routes::{Credential, CsrfRule, Resolved, Route, resolve},
+    socket::Interim,
     target,
     telemetry::{Answered, RequestId, Verdict, X_REQUEST_ID},
 };
@@ -48,21 +49,26 @@ pub(crate) struct App {
     delivery: TokenDelivery,
     limits: LimitsConfig,
     trusted_proxies: Vec<IpNet>,
+    pub(crate) verify: VerifyConfig,
 }
 
 /// Who has connected, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     pub(crate) tls: bool,
+    /// What sends it answers before the answer; over HTTP/1 only.
+    pub(crate) interim: Option<Interim>,
 }
 
 /// A request that has passed every guard.
 pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
-    pub(crate) path: String,
     pub(crate) body: Zeroizing<Vec<u8>>,
     pub(crate) session: Presented,
+    pub(crate) peer: Peer,
 }
 
 impl Request {
@@ -106,6 +112,7 @@ impl App {
             delivery: config.token_delivery,
             limits: config.limits.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
+            verify: config.verify.clone(),
         })
     }
 
@@ -145,7 +152,7 @@ impl App {
         target::check(head)?;
         match resolve(&head.method, head.uri.path()) {
             Resolved::Route(route) => {
-                let own = self.own(route, head, body, seen);
+                let own = self.own(route, head, body, peer, seen);
                 timeout(self.limits.request_timeout, own).await.unwrap_or(Err(Problem::TooSlow))
             }
             Resolved::Options(allow) => Ok(options(&allow)),
@@ -155,7 +162,14 @@ impl App {
     }
 
     /// A request for one of our own endpoints.
-    async fn own(&self, route: Route, head: &Parts, body: Incoming, seen: &mut Seen) -> Result<Response, Problem> {
+    async fn own(
+        &self,
+        route: Route,
+        head: &Parts,
+        body: Incoming,
+        peer: Peer,
+        seen: &mut Seen,
+    ) -> Result<Response, Problem> {
         seen.route = route.name();
         seen.credential = Some(route.credential());
         let session = match route.credential() {
@@ -169,7 +183,8 @@ impl App {
             Some(limit) => body::read(body, &head.headers, limit, self.limits.body_timeout).await?,
             None => Zeroizing::default(),
         };
-        let request = Request { headers: head.headers.clone(), path: head.uri.path().to_owned(), body, session };
+        let (method, uri, headers) = (head.method.clone(), head.uri.clone(), head.headers.clone());
+        let request = Request { method, uri, headers, body, session, peer };
         self.handle(route, &request).await
     }
 
@@ -227,9 +242,10 @@ impl App {
             Route::ProtectedAuto => handlers::protected_auto::handle(self, request).await,
             Route::Logout => handlers::logout::handle(self, request).await,
             Route::Session => handlers::session::handle(self, request).await,
+            Route::Verify => handlers::verify::handle(self, request).await,
             Route::OpenApi => Ok(handlers::docs::openapi()),
             Route::Docs => Ok(handlers::docs::page()),
-            Route::DocsAsset => handlers::docs::asset(&request.path),
+            Route::DocsAsset => handlers::docs::asset(request.uri.path()),
         }
     }
 

@@ -1,6 +1,12 @@
-//! A connection's socket as hyper sees it: framing checked, and every wait for the peer bounded.
+//! A connection's socket as hyper sees it: framing checked, and every wait for the peer bounded. [`Socket`] is that of
+//! HTTP/1, [`Watched`] that of HTTP/2.
 //!
 //! hyper's own header timeout cannot tell a peer that is idle from one that dawdles inside a head; this can.
+
+mod frames;
+mod interim;
+mod pace;
+mod watched;
 
 use std::{
     io,
@@ -9,17 +15,20 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{FutureExt, task::AtomicWaker};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     time::{Instant, Sleep, sleep_until, timeout},
 };
 
+pub(crate) use self::{interim::Interim, watched::Watched};
+use self::{interim::Waiting, pace::WritePace};
 use crate::framing::{Framing, Refusal};
 
 /// How long, and how much, a closing connection still reads so that the peer sees the last answer and not a reset.
@@ -42,7 +51,28 @@ pub(crate) struct Patience {
 
 /// Whether a request is being answered; then the peer owes nothing.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Busy(Arc<AtomicBool>);
+pub(crate) struct Busy(Arc<Answering>);
+
+#[derive(Debug)]
+struct Answering {
+    is_busy: AtomicBool,
+    /// Whether everything that was written is out.
+    is_flushed: AtomicBool,
+    /// Who wanted to read the next request before the last one's answer was out.
+    deferred: AtomicWaker,
+    interim: Waiting,
+}
+
+impl Default for Answering {
+    fn default() -> Self {
+        Self {
+            is_busy: AtomicBool::new(false),
+            is_flushed: AtomicBool::new(true),
+            deferred: AtomicWaker::new(),
+            interim: Waiting::default(),
+        }
+    }
+}
 
 /// Keeps a connection busy until it is dropped.
 #[derive(Debug)]
@@ -51,14 +81,32 @@ pub(crate) struct BusyGuard(Busy);
 impl Busy {
     /// Marks the beginning of a request's handling.
     pub(crate) fn begin(&self) -> BusyGuard {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.interim.clear();
+        self.0.is_busy.store(true, Ordering::Relaxed);
         BusyGuard(self.clone())
+    }
+
+    /// What sends answers before the answer.
+    pub(crate) fn interim(&self) -> Interim {
+        Interim(self.clone())
+    }
+
+    fn is_busy(&self) -> bool {
+        self.0.is_busy.load(Ordering::Acquire)
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.0.is_flushed.load(Ordering::Acquire)
     }
 }
 
 impl Drop for BusyGuard {
     fn drop(&mut self) {
-        self.0.0.store(false, Ordering::Relaxed);
+        let Busy(answering) = &self.0;
+        answering.is_busy.store(false, Ordering::Release);
+        if answering.is_flushed.load(Ordering::Acquire) {
+            answering.deferred.wake();
+        }
     }
 }
 
@@ -76,12 +124,9 @@ pub(crate) struct Socket<S> {
     last_active: Instant,
     answered_once: bool,
     read_timer: Pin<Box<Sleep>>,
-    /// Until when the peer must go on reading; `None` while it does.
-    write_until: Option<Instant>,
-    write_timer: Pin<Box<Sleep>>,
-    flushed: bool,
-    /// Who wanted to read the next request before the last one's answer was out.
-    deferred: Option<Waker>,
+    pace: WritePace,
+    /// What goes out before the next byte of an answer.
+    interim: BytesMut,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
@@ -100,17 +145,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             last_active: now,
             answered_once: false,
             read_timer: Box::pin(sleep_until(now)),
-            write_until: None,
-            write_timer: Box::pin(sleep_until(now)),
-            flushed: true,
-            deferred: None,
+            pace: WritePace::new(patience.write),
+            interim: BytesMut::new(),
         }
     }
 
     /// Why reading ended, when the peer is to be told: never in the middle of another answer, and not of a body,
     /// whose request has an answer of its own.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
-        self.refusal.filter(|_| self.flushed && self.framing.between_requests())
+        self.refusal.filter(|_| self.busy.is_flushed() && self.framing.between_requests())
+    }
+
+    /// Whether the bytes after the last request may belong to another protocol: its answer is out, its body was read.
+    pub(crate) fn may_switch(&self) -> bool {
+        self.busy.is_flushed() && self.admitted == 0 && self.framing.between_requests()
+    }
+
+    /// Gives the connection away, with the bytes that arrived and were never read.
+    pub(crate) fn into_io(self) -> (S, Bytes) {
+        (self.io, self.incoming.freeze())
     }
 
     /// Writes a last answer, as it is.
@@ -137,6 +190,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         let _ = timeout(LINGER, drain).await;
     }
 
+    /// Closes the connection because the server ends. A peer that has been answered and has asked for nothing since is
+    /// not waited for: nothing of it is unread, so that nothing turns the end into a reset.
+    pub(crate) async fn hang_up(mut self) {
+        let is_idle = self.framing.between_requests() && self.busy.is_flushed() && self.incoming.is_empty();
+        if is_idle && self.io.read_buf(&mut self.incoming).now_or_never().is_none() {
+            let _ = timeout(LINGER, self.io.shutdown()).await;
+        } else {
+            self.close().await;
+        }
+    }
+
     /// Reads from the peer. The space for it is the stack's, so that ten thousand idle connections hold none.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut space = [0; READ_BYTES];
@@ -153,13 +217,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// Whether the last request's answer is still to come. A bad request behind it must not take it along.
     fn owes_an_answer(&self) -> bool {
-        self.framing.between_requests() && (self.busy.0.load(Ordering::Relaxed) || !self.flushed)
+        self.framing.between_requests() && (self.busy.is_busy() || !self.busy.is_flushed())
     }
 
     /// Waits for the answer to be out, and meanwhile only notices that the peer has gone.
     fn poll_defer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.deferred = Some(cx.waker().clone());
-        if !self.incoming.is_empty() {
+        self.busy.0.deferred.register(cx.waker());
+        if !self.owes_an_answer() {
+            cx.waker().wake_by_ref(); // it came out between the question and the registration
+        }
+        if self.poll_interim(cx)?.is_pending() || !self.incoming.is_empty() {
             return Poll::Pending;
         }
         match ready!(self.poll_fill(cx))? {
@@ -170,7 +237,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// Until when the peer must have sent something; `None` while a request is being answered.
     fn read_deadline(&mut self) -> Option<Instant> {
-        if self.busy.0.load(Ordering::Relaxed) {
+        if self.busy.is_busy() {
             return None;
         }
         if self.framing.between_requests() && !self.incoming.is_empty() {
@@ -191,20 +258,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         if self.head_began.is_some() {
             self.refusal = Some(Refusal::HeadTooSlow);
         }
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-
-    /// Passes a write's outcome on, and ends one that the peer holds up: each write that succeeds buys it time.
-    fn pace<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if outcome.is_ready() {
-            self.write_until = None;
-            return outcome;
-        }
-        let until = *self.write_until.get_or_insert_with(|| Instant::now() + self.patience.write);
-        if self.write_timer.deadline() != until {
-            self.write_timer.as_mut().reset(until);
-        }
-        ready!(self.write_timer.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -248,9 +301,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Read for Socket<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.flushed = false;
+        let interim = this.poll_interim(cx);
+        ready!(this.pace.pass(cx, interim))?;
+        this.busy.0.is_flushed.store(false, Ordering::Relaxed);
         let outcome = Pin::new(&mut this.io).poll_write(cx, bytes);
-        this.pace(cx, outcome)
+        this.pace.pass(cx, outcome)
     }
 
     fn poll_write_vectored(
@@ -259,9 +314,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.flushed = false;
+        let interim = this.poll_interim(cx);
+        ready!(this.pace.pass(cx, interim))?;
+        this.busy.0.is_flushed.store(false, Ordering::Relaxed);
         let outcome = Pin::new(&mut this.io).poll_write_vectored(cx, buffers);
-        this.pace(cx, outcome)
+        this.pace.pass(cx, outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -271,14 +328,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.io).poll_flush(cx);
-        ready!(this.pace(cx, outcome))?;
+        ready!(this.pace.pass(cx, outcome))?;
         // hyper flushes at every turn; only a flush that ends an answer says anything.
-        if !this.flushed {
-            this.flushed = true;
+        if !this.busy.is_flushed() {
             this.answered_once = true;
             this.last_active = Instant::now();
-            if let Some(waker) = this.deferred.take() {
-                waker.wake();
+            this.busy.0.is_flushed.store(true, Ordering::Release);
+            if !this.busy.is_busy() {
+                this.busy.0.deferred.wake();
             }
         }
         Poll::Ready(Ok(()))

@@ -38,20 +38,20 @@ impl RequestId {
         self.0.clone()
     }
 
-    /// The beginning of a trace for a request that has none (W3C Trace Context, section 3.2): not sampled.
-    pub(crate) fn traceparent(&self) -> HeaderValue {
-        let mut bytes = [0; 24];
-        getrandom::fill(&mut bytes).expect("the operating system gives randomness");
-        let (trace, parent) = bytes.split_at(16);
-        let number = |bytes: &[u8]| bytes.iter().fold(0u128, |number, byte| number << 8 | u128::from(*byte));
-        let text = format!("00-{:032x}-{:016x}-00", number(trace) | 1, number(parent) | 1);
-        HeaderValue::from_str(&text).expect("hexadecimal digits are visible ASCII")
-    }
-
     /// The id as text.
     pub(crate) fn as_str(&self) -> &str {
         self.0.to_str().expect("checked when it was made")
     }
+}
+
+/// The beginning of a trace for a request that has none (W3C Trace Context, section 3.2): not sampled.
+pub(crate) fn traceparent() -> HeaderValue {
+    let mut bytes = [0; 24];
+    getrandom::fill(&mut bytes).expect("the operating system gives randomness");
+    let (trace, parent) = bytes.split_at(16);
+    let number = |bytes: &[u8]| bytes.iter().fold(0u128, |number, byte| number << 8 | u128::from(*byte));
+    let text = format!("00-{:032x}-{:016x}-00", number(trace) | 1, number(parent) | 1);
+    HeaderValue::from_str(&text).expect("hexadecimal digits are visible ASCII")
 }
 
 fn is_harmless(id: &[u8]) -> bool {

@@ -2,10 +2,9 @@
 
 use std::{fmt, io};
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::socket::Stream;
 
 const LONGEST_HEAD: usize = 1024 * 1024;
 const LONGEST_BODY: usize = 64 * 1024 * 1024;
@@ -65,7 +64,7 @@ impl RecordedRequest {
         self.head_text().split("\r\n").next().unwrap_or_default()
     }
 
-    fn is_chunked(&self) -> bool {
+    pub(crate) fn is_chunked(&self) -> bool {
         self.header_values("transfer-encoding").iter().any(|coding| coding.eq_ignore_ascii_case("chunked"))
     }
 }
@@ -80,12 +79,12 @@ impl fmt::Debug for RecordedRequest {
 
 /// A connection that a fake serves.
 pub(crate) struct Connection {
-    pub(crate) stream: TcpStream,
+    stream: Stream,
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: Stream) -> Self {
         Self { stream, buffer: Vec::new() }
     }
 
@@ -149,7 +148,7 @@ impl Connection {
 
     /// Resets the connection: the peer sees an error, not an end.
     pub(crate) fn reset(self) {
-        let _ = self.stream.set_zero_linger();
+        self.stream.reset();
     }
 }
 
@@ -204,7 +203,7 @@ impl Answer {
     }
 }
 
-fn position(bytes: &[u8], sought: &[u8]) -> Option<usize> {
+pub(crate) fn position(bytes: &[u8], sought: &[u8]) -> Option<usize> {
     bytes.windows(sought.len()).position(|window| window == sought)
 }
 

@@ -3,12 +3,14 @@
 //! - [`FakeBackend`]: an auth service in memory, on the caller's clock, that counts every presentation.
 //! - [`FaultyStore`]: a store around a store, whose calls fail, hang or lose their answers on command.
 //! - [`FakeAuthService`]: an auth service on a real socket that misbehaves at the level of bytes.
-//! - [`FakeUpstream`]: a resource server that records raw bytes and answers what it is told.
+//! - [`FakeUpstream`]: a resource server that records raw bytes and does what it is told, well or badly.
+//! - [`DeafListener`]: a port where connections never come about.
 //! - [`store_contract`], [`backend_contract`]: suites to run against your own store or backend.
 //! - [`canary`]: a scan of everything that was traced for secrets.
 
 pub mod backend_contract;
 pub mod canary;
+mod deaf;
 pub mod fake_auth;
 mod fake_backend;
 mod fake_upstream;
@@ -18,15 +20,21 @@ mod http1;
 mod report;
 mod server;
 mod service;
+mod socket;
 pub mod store_contract;
+mod tally;
 
 pub use self::{
     canary::CANARY,
+    deaf::DeafListener,
     fake_auth::FakeAuthService,
     fake_backend::{Call, CallFault, FakeBackend, Scripted, WRONG_PASSWORD},
-    fake_upstream::FakeUpstream,
+    fake_upstream::{
+        CutPoint, EventStream, FakeUpstream, Framing, Malformation, Play, Protocol, ReceivedRequest, Step,
+    },
     faulty_store::{Fault, FaultyStore, Verb},
     gate::Gate,
     http1::{Answer, RecordedRequest},
     service::Lifetimes,
+    tally::{Pattern, Tally, Tallying},
 };

@@ -10,14 +10,15 @@ use std::{
 };
 
 use tokio::{
-    net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
     task::{JoinHandle, JoinSet},
 };
 
-/// A listener on a loopback port of its own, and a task a connection.
+use crate::socket::{Address, Listener, Stream};
+
+/// A listener of a fake's own, and a task a connection.
 pub(crate) struct Server {
-    addr: SocketAddr,
+    address: Address,
     commands: mpsc::UnboundedSender<Command>,
     accepting: JoinHandle<()>,
     panicked: Arc<AtomicBool>,
@@ -31,25 +32,42 @@ enum Command {
 }
 
 impl Server {
-    pub(crate) async fn start<F>(handle: impl Fn(TcpStream) -> F + Send + 'static) -> io::Result<Self>
+    /// Listens on a loopback port of its own.
+    pub(crate) async fn start<F>(handle: impl Fn(Stream) -> F + Send + 'static) -> io::Result<Self>
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let addr = listener.local_addr()?;
+        Self::start_at(Address::Tcp((Ipv4Addr::LOCALHOST, 0).into()), handle).await
+    }
+
+    pub(crate) async fn start_at<F>(address: Address, handle: impl Fn(Stream) -> F + Send + 'static) -> io::Result<Self>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = Listener::bind(&address).await?;
+        let address = listener.address(&address)?;
         let (commands, received) = mpsc::unbounded_channel();
         let panicked = Arc::new(AtomicBool::new(false));
-        let accepting = Accepting { addr, listener: Some(listener), handle, panicked: panicked.clone() };
+        let accepting =
+            Accepting { address: address.clone(), listener: Some(listener), handle, panicked: panicked.clone() };
         let witness = Witness(panicked.clone());
         let accepting = tokio::spawn(async move {
             let _witness = witness;
             accepting.run(received).await;
         });
-        Ok(Self { addr, commands, accepting, panicked })
+        Ok(Self { address, commands, accepting, panicked })
     }
 
+    /// The address, of a fake that listens on a port.
     pub(crate) fn addr(&self) -> SocketAddr {
-        self.addr
+        match &self.address {
+            Address::Tcp(addr) => *addr,
+            Address::Unix(path) => panic!("{} has no port", path.display()),
+        }
+    }
+
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
     }
 
     /// Closes the listener and every connection; returns when connecting fails.
@@ -101,15 +119,15 @@ impl Drop for Witness {
 }
 
 struct Accepting<H> {
-    addr: SocketAddr,
-    listener: Option<TcpListener>,
+    address: Address,
+    listener: Option<Listener>,
     handle: H,
     panicked: Arc<AtomicBool>,
 }
 
 impl<H, F> Accepting<H>
 where
-    H: Fn(TcpStream) -> F,
+    H: Fn(Stream) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
     async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
@@ -125,7 +143,7 @@ where
                     }
                     Some(Command::Accept(done)) => {
                         if self.listener.is_none() {
-                            self.listener = Some(TcpListener::bind(self.addr).await.expect("the port is still free"));
+                            self.listener = Some(Listener::bind(&self.address).await.expect("the port is still free"));
                         }
                         let _ = done.send(());
                     }
@@ -144,11 +162,10 @@ where
 }
 
 /// The next connection; never, while nobody listens. A peer that is gone before it was accepted does not count.
-async fn next(listener: Option<&TcpListener>) -> TcpStream {
+async fn next(listener: Option<&Listener>) -> Stream {
     loop {
         let Some(listener) = listener else { std::future::pending().await };
-        if let Ok((stream, _)) = listener.accept().await {
-            let _ = stream.set_nodelay(true);
+        if let Ok(stream) = listener.accept().await {
             return stream;
         }
     }

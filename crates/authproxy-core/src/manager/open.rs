@@ -7,9 +7,10 @@ use tokio::{sync::oneshot, time::timeout};
 use super::{Inner, ReadyToken, TokenManager, policy};
 use crate::{
     backend::{BackendError, Credentials, IssuedTokens, Login},
+    clock::Timestamp,
     error::{CloseError, OpenError, StoreError, Unavailability},
     session::{Session, SessionId, SessionKey},
-    store::{CreateError, NewSession},
+    store::{CreateError, NewSession, Removed},
     token::TokenSet,
 };
 
@@ -20,6 +21,8 @@ pub struct OpenedSession {
     pub id: SessionId,
     /// What was published.
     pub session: ReadyToken,
+    /// When the service was asked: what it said about lifetimes is counted from here.
+    pub asked_at: Timestamp,
     /// The tokens as issued, for one who is to have them.
     pub tokens: TokenSet,
     /// Every other field of the token response.
@@ -59,7 +62,9 @@ impl TokenManager {
     ///
     /// # Errors
     ///
-    /// [`CloseError`] when the store did not confirm; the session may still be there.
+    /// [`CloseError`] when the store did not confirm, asked several times; the session may still be there, so close it
+    /// again. Its tokens are revoked all the same, as far as they are known without the store's answer: by the access
+    /// token, which services need not take for the refresh token too (RFC 7009, section 2.1).
     ///
     /// # Cancel safety
     ///
@@ -106,6 +111,7 @@ impl std::fmt::Debug for OpenedSession {
 
 impl Inner {
     async fn log_in(self: &Arc<Self>, credentials: Credentials, hand_out: bool) -> Result<OpenedSession, OpenError> {
+        let asked_at = self.clock.now();
         let login = timeout(self.config.backend_timeout, self.backend.login(&credentials));
         let login = self.unless_cut_off(login).await.ok_or(OpenError::Unavailable(Unavailability::ShuttingDown))?;
         let IssuedTokens { tokens, extra } = match login.unwrap_or(Err(BackendError::TimedOut))? {
@@ -118,7 +124,7 @@ impl Inner {
         let new = NewSession { session, refresh_token: tokens.refresh_token.clone(), handed_out: hand_out };
         let created = timeout(self.config.store_timeout, self.store.create(&id.key(), new)).await;
         match created.unwrap_or(Err(CreateError::Unavailable(StoreError::new("no answer within the store timeout")))) {
-            Ok(()) => Ok(OpenedSession { id, session: ReadyToken::new(Arc::new(published)), tokens, extra }),
+            Ok(()) => Ok(OpenedSession { id, session: ReadyToken::new(Arc::new(published)), asked_at, tokens, extra }),
             Err(error) => {
                 self.revoke_later(tokens.access_token, tokens.refresh_token);
                 Err(match error {
@@ -143,7 +149,11 @@ impl Inner {
     /// Removes a session from the store, then from this process, then has its tokens revoked: in that order nothing
     /// that comes later can bring it back.
     async fn remove(self: &Arc<Self>, key: &SessionKey) -> Result<bool, StoreError> {
-        let removed = self.store_call(self.store.remove(key)).await?;
+        let known = self.known(key).await;
+        let removed = match self.store_call(self.store.remove(key)).await {
+            Ok(removed) => removed,
+            Err(_) => self.remove_again(key, known).await?,
+        };
         let unsaved = self.slots.close(key);
         let was_there = removed.is_some();
         let stored = removed.map(|removed| (removed.session, removed.refresh_token));
@@ -158,5 +168,32 @@ impl Inner {
             (None, None) => {}
         }
         Ok(was_there)
+    }
+
+    /// Removes a session that may be removed already: the answer to the first try was lost, and what is to be revoked
+    /// with it, but for what was known before.
+    async fn remove_again(
+        self: &Arc<Self>,
+        key: &SessionKey,
+        known: Option<Arc<Session>>,
+    ) -> Result<Option<Removed>, StoreError> {
+        match self.with_store(|| self.store.remove(key)).await {
+            Ok(None) => Ok(known.map(|session| Removed { session, refresh_token: None })),
+            Ok(removed) => Ok(removed),
+            Err(error) => {
+                if let Some(session) = known {
+                    self.revoke_later(session.access_token.clone(), None);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The session as far as it can be known, of whatever standing.
+    async fn known(&self, key: &SessionKey) -> Option<Arc<Session>> {
+        match self.at_hand(key) {
+            Some(session) => Some(session),
+            None => self.current(key).await.ok(),
+        }
     }
 }

@@ -1,7 +1,10 @@
 //! [`ReadyToken`]: an access token that may be used now, and [`AccessOptions`], what a caller may demand of it.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -48,8 +51,18 @@ impl ReadyToken {
     /// Whether the session's end has moved since its browser was last told: true for one caller a version, who is to
     /// send the cookie again.
     pub fn take_prolonged(&self) -> bool {
-        !self.0.announced.load(Ordering::Relaxed) && !self.0.announced.swap(true, Ordering::Relaxed)
+        take(&self.0.announced)
     }
+
+    /// [`take_prolonged`](Self::take_prolonged) for answers that a gateway may keep from the browser: true for one
+    /// caller a version too, and takes nothing from the callers whose answers surely arrive.
+    pub fn take_prolonged_by_gateway(&self) -> bool {
+        take(&self.0.announced_by_gateway)
+    }
+}
+
+fn take(announced: &AtomicBool) -> bool {
+    !announced.load(Ordering::Relaxed) && !announced.swap(true, Ordering::Relaxed)
 }
 
 /// What a caller demands of an access token. The default demands nothing special.

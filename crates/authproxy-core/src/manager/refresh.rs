@@ -1,9 +1,12 @@
 //! The flight: one refresh of one session, from the permission to the new version in the store.
 //!
 //! A flight runs in a task that the manager owns and is the only code that calls [`AuthBackend::refresh`].
-//! [`Flight::fly`] is the protocol in one column: admitted, intent stored, presented, committed, published.
+//! [`Flight::fly`] is the protocol in one column: admitted, intent stored, presented, committed, published. How each
+//! outcome is written down is in `settle`.
 //!
 //! [`AuthBackend::refresh`]: crate::backend::AuthBackend::refresh
+
+mod settle;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -18,10 +21,10 @@ use crate::{
         Inner,
         admission::{Declined, Permit, Urgency},
         policy,
-        slots::{Aftermath, Outcome, Unsaved},
+        slots::{Aftermath, Outcome},
     },
-    session::{DeathReason, Session, SessionKey},
-    store::{Abort, Aborted, AttemptId, Begin, Begun, Commit, Committed, IfInDoubt, Lease},
+    session::{Session, SessionKey},
+    store::{Abort, AttemptId, Begin, Begun, IfInDoubt, Lease},
     token::{RefreshToken, TokenSet},
 };
 
@@ -29,8 +32,6 @@ use crate::{
 const BEFORE_PRESENTING_AGAIN: Duration = Duration::from_millis(100);
 /// No flight presents more often than this, whatever the contract allows: the pause after it is for everyone.
 const PRESENTATIONS_PER_FLIGHT: u32 = 2;
-/// How often a store call is tried before the store counts as down.
-const STORE_TRIES: u32 = 3;
 /// How often to ask whether another holder's refresh is done, at first and at most.
 const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(250));
 
@@ -179,7 +180,7 @@ impl Flight {
     async fn begin(&self, doubt: IfInDoubt) -> Result<Begun, StoreError> {
         let config = &self.manager.config;
         let begin = Begin { seen: self.seen.version, attempt: self.attempt, lease: config.lease(), doubt };
-        self.with_store(|| self.manager.store.begin(&self.key, begin)).await
+        self.manager.with_store(|| self.manager.store.begin(&self.key, begin)).await
     }
 
     /// Sends the refresh token, and again only where the contract says that this is safe.
@@ -238,123 +239,6 @@ impl Flight {
                 }
             }
         })
-    }
-
-    /// Stores the new token set; only then is it published.
-    async fn commit(&self, lease: &Lease, tokens: TokenSet) -> Outcome {
-        let now = self.manager.clock.now();
-        let zones = policy::zones(&self.manager.config, &self.key, &tokens, now);
-        let ends_at = policy::ends_at(&self.manager.config, &tokens, self.seen.opened_at, Some(self.seen.ends_at), now);
-        let session = Arc::new(self.seen.succeeded_by(tokens.access_token, zones, now, ends_at));
-        self.commit_session(lease, session, tokens.refresh_token).await
-    }
-
-    /// An answer without a usable access token still held the next refresh token: store that, and fly again.
-    async fn salvage(&self, lease: &Lease, rotated: RefreshToken) -> Outcome {
-        let seen = &self.seen;
-        let now = self.manager.clock.now();
-        let due = crate::session::Zones { refresh_at: now.min(seen.zones.wait_at), ..seen.zones };
-        let session = Arc::new(seen.succeeded_by(seen.access_token.clone(), due, seen.issued_at, seen.ends_at));
-        match self.commit_session(lease, session, Some(rotated)).await {
-            Outcome::Ready(session) if !self.salvaged => {
-                let manager = self.manager.clone();
-                let attempt = AttemptId::random();
-                let next =
-                    Self { manager, key: self.key, seen: session, urgency: self.urgency, attempt, salvaged: true };
-                Box::pin(next.fly()).await
-            }
-            outcome => outcome,
-        }
-    }
-
-    async fn commit_session(
-        &self,
-        lease: &Lease,
-        session: Arc<Session>,
-        refresh_token: Option<RefreshToken>,
-    ) -> Outcome {
-        let _debt = self.manager.left_over.unsaved();
-        let commit = Commit { session: session.clone(), refresh_token: refresh_token.clone() };
-        match self.with_store(|| self.manager.store.commit(lease, commit.clone())).await {
-            Ok(Committed::Stored) => Outcome::Ready(session),
-            Ok(Committed::Superseded(newer)) => Outcome::Ready(newer),
-            Ok(Committed::Gone) => {
-                self.manager.revoke_later(session.access_token.clone(), refresh_token);
-                Outcome::Missing
-            }
-            Err(_) => {
-                let unsaved = Unsaved { session: session.clone(), refresh_token: refresh_token.clone() };
-                if self.manager.save_later(*lease, unsaved) {
-                    return Outcome::Ready(session);
-                }
-                self.manager.revoke_later(session.access_token.clone(), refresh_token);
-                Outcome::Missing
-            }
-        }
-    }
-
-    /// The token is untouched: give the lease back, so that anyone may try again.
-    async fn give_back(&self, lease: &Lease, declined: Declined) -> Outcome {
-        match self.abort(lease, Abort::Untouched).await {
-            Ok(Aborted::Newer(newer)) => Outcome::Ready(newer),
-            Ok(Aborted::Done | Aborted::Fenced) => Outcome::Failed(declined),
-            Err(_) => {
-                self.manager.give_back_later(*lease);
-                Outcome::Failed(declined)
-            }
-        }
-    }
-
-    /// A definite verdict ends the session, unless the store has moved on meanwhile.
-    async fn bury(&self, lease: &Lease, reply: crate::backend::Reply) -> Outcome {
-        match self.with_store(|| self.manager.store.load(&self.key)).await {
-            Ok(Some(current)) if current.version > lease.base => return Outcome::Ready(current),
-            Ok(None) => return Outcome::Missing,
-            Ok(Some(_)) | Err(_) => {}
-        }
-        match self.abort(lease, Abort::Dead(DeathReason::Rejected)).await {
-            Ok(Aborted::Done) => Outcome::Dead(DeathReason::Rejected, Some(reply)),
-            Ok(Aborted::Newer(newer)) => Outcome::Ready(newer),
-            // The lease was over before the verdict came; another may be presenting with better luck.
-            Ok(Aborted::Fenced) => failed(Unavailability::Backend),
-            Err(_) => failed(Unavailability::Store),
-        }
-    }
-
-    /// The outcome is unknown: say so in the store. What follows is the contract's and the policy's question.
-    async fn doubt(&self, granted: &Granted, asked: Option<Duration>, reason: Unavailability) -> Outcome {
-        if reason == Unavailability::ShuttingDown {
-            self.manager.cut_off_in_doubt();
-        }
-        // A store that does not hear it lets the lease run out, which says the same.
-        if let Ok(Aborted::Newer(newer)) = self.abort(&granted.lease, Abort::InDoubt).await {
-            return Outcome::Ready(newer);
-        }
-        if self.may_present_again(granted.first_intent) {
-            Outcome::Failed(declined(reason, asked))
-        } else {
-            Outcome::InDoubt
-        }
-    }
-
-    async fn abort(&self, lease: &Lease, abort: Abort) -> Result<Aborted, StoreError> {
-        self.with_store(|| self.manager.store.abort(lease, abort)).await
-    }
-
-    /// Calls the store, again after a short pause when it fails: every verb is idempotent under the attempt's name.
-    async fn with_store<T, F>(&self, call: impl Fn() -> F) -> Result<T, StoreError>
-    where
-        F: Future<Output = Result<T, StoreError>>,
-    {
-        let mut pause = Duration::from_millis(20);
-        for _ in 1..STORE_TRIES {
-            if let Ok(answer) = self.manager.store_call(call()).await {
-                return Ok(answer);
-            }
-            sleep(pause).await;
-            pause *= 4;
-        }
-        self.manager.store_call(call()).await
     }
 
     /// The same for every presentation of one refresh token, on every node; says nothing about token or session.

@@ -1,9 +1,10 @@
 //! [`MemoryStore`]: sessions in this process' memory.
 //!
-//! moka owns the records and forgets them in time; a lock-free map beside it publishes the current version of each,
-//! because a lookup in moka costs several times what a request may spend (`cargo bench --bench hot_path`).
-//! Every change of a living record, in either map, happens under that record's lock, so the two cannot disagree.
+//! moka owns the records and forgets them in time; a lock-free index beside it publishes the current version of each,
+//! because a lookup in moka costs several times what a request may spend (`cargo bench --bench index`).
+//! Every change of a living record, in either of them, happens under that record's lock, so the two cannot disagree.
 
+mod index;
 mod lineage;
 mod record;
 
@@ -21,6 +22,7 @@ use async_trait::async_trait;
 use moka::notification::RemovalCause;
 
 use self::{
+    index::Index,
     lineage::Lineage,
     record::{Entry, Record},
 };
@@ -41,8 +43,6 @@ const LINGER: Duration = Duration::from_mins(5);
 /// How many handed-out tokens of a session are remembered as long as it lives; older ones until they would have expired.
 const REMEMBERED_PER_SESSION: usize = 64;
 
-type Published = papaya::HashMap<SessionKey, Arc<Session>, KeyHasher>;
-
 /// Sessions in this process' memory; they end with it.
 ///
 /// ```
@@ -53,7 +53,7 @@ type Published = papaya::HashMap<SessionKey, Arc<Session>, KeyHasher>;
 /// ```
 pub struct MemoryStore {
     records: moka::sync::Cache<SessionKey, Arc<Entry>, KeyHasher>,
-    published: Arc<Published>,
+    published: Arc<Index>,
     len: Arc<AtomicUsize>,
     lineage: Lineage,
     capacity: usize,
@@ -68,7 +68,7 @@ impl MemoryStore {
 
     /// A store for at most `capacity` sessions, on a clock of the caller's.
     pub fn with_clock(capacity: usize, clock: Arc<dyn Clock>) -> Self {
-        let published: Arc<Published> = Arc::new(papaya::HashMap::with_hasher(KeyHasher));
+        let published = Arc::new(Index::new(capacity));
         let len = Arc::new(AtomicUsize::new(0));
         let (forget_in, counted) = (published.clone(), len.clone());
         let records = moka::sync::Cache::builder()
@@ -97,10 +97,6 @@ impl MemoryStore {
         self.len.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).map(drop).map_err(|_| CreateError::Full)
     }
 
-    fn publish(&self, key: &SessionKey, session: &Arc<Session>) {
-        self.published.pin().insert(*key, session.clone());
-    }
-
     /// Remembers that a session's refresh token was given away, until the session is forgotten.
     fn hand_out(&self, record: &mut Record, token: &RefreshToken, key: SessionKey) {
         let session = &record.session;
@@ -121,7 +117,7 @@ impl MemoryStore {
         let before = record.session.clone();
         let result = change(&mut record, self.clock.now());
         if !Arc::ptr_eq(&before, &record.session) {
-            self.publish(key, &record.session);
+            self.published.insert(record.session.clone());
             let forget_at = record.session.ends_at.plus(LINGER);
             entry.forget_at.store(forget_at.as_millis(), Ordering::Relaxed);
             for fingerprint in &record.handed_out {
@@ -137,7 +133,7 @@ impl MemoryStore {
 impl SessionStore for MemoryStore {
     async fn create(&self, key: &SessionKey, new: NewSession) -> Result<(), CreateError> {
         self.reserve()?;
-        let session = Arc::new(new.session);
+        let session = Arc::new(new.session.kept_under(*key));
         let handed_out = new.refresh_token.clone().filter(|_| new.handed_out);
         let entry = Arc::new(Entry::new(session.clone(), new.refresh_token, LINGER));
         let mut record = entry.lock(); // nobody sees the session between its two maps
@@ -149,12 +145,12 @@ impl SessionStore for MemoryStore {
         if let Some(token) = handed_out {
             self.hand_out(&mut record, &token, *key);
         }
-        self.publish(key, &session);
+        self.published.insert(session);
         Ok(())
     }
 
     fn peek(&self, key: &SessionKey) -> Option<Arc<Session>> {
-        self.published.pin().get(key).cloned()
+        self.published.get(key)
     }
 
     async fn load(&self, key: &SessionKey) -> Result<Option<Arc<Session>>, StoreError> {
@@ -218,8 +214,8 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
-fn unpublish(published: &Published, len: &AtomicUsize, key: &SessionKey) {
-    if published.pin().remove(key).is_some() {
+fn unpublish(published: &Index, len: &AtomicUsize, key: &SessionKey) {
+    if published.remove(key).is_some() {
         len.fetch_sub(1, Ordering::Relaxed);
     }
 }

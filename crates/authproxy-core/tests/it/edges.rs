@@ -40,9 +40,9 @@ fn only_the_http_backend_knows_reqwest() {
 }
 
 #[test]
-fn only_the_memory_store_knows_moka_and_papaya() {
+fn only_the_memory_store_knows_moka_and_its_index() {
     only("moka::", &["src/store/memory"]);
-    only("papaya::", &["src/store/memory"]);
+    only("arc_swap::", &["src/store/memory/index"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use authproxy_core::{TokenError, error::LogInReason};
 use authproxy_testing::{Fault, Gate, Scripted, Verb};
 
-use crate::world::{World, pass, settle};
+use crate::world::{World, pass, settle, text};
 
 fn is_unknown(result: &Result<authproxy_core::ReadyToken, TokenError>) -> bool {
     matches!(result, Err(TokenError::LogInAgain(LogInReason::Unknown)))
@@ -59,6 +59,25 @@ async fn logout_between_a_failed_commit_and_its_repetition_is_final() {
     assert!(waiting.await.unwrap().is_err());
     pass(10).await;
     assert!(is_unknown(&world.manager.access_token(&key).await));
+    settle().await;
+    assert_eq!(world.backend.live_families(), 0);
+}
+
+/// A node that kept a token set which the store could not take hears of a logout elsewhere with its next request.
+#[tokio::test(start_paused = true)]
+async fn logout_on_another_node_wins_over_a_token_set_that_the_store_does_not_have_yet() {
+    let world = World::new();
+    let other = world.another_node();
+    let (key, _) = world.expired().await;
+    world.store.script(Verb::Commit, std::iter::repeat_n(Fault::FailBefore, 3));
+    let unsaved = world.manager.access_token(&key).await.unwrap();
+    world.store.set_down(true);
+    assert_eq!(text(&world.manager.access_token(&key).await.unwrap()), text(&unsaved), "kept for this");
+    world.store.set_down(false);
+    assert!(other.close(&key).await.unwrap());
+    assert!(is_unknown(&world.manager.access_token(&key).await), "before the saver has tried again");
+    assert!(is_unknown(&world.manager.session(&key).await));
+    pass(10).await;
     settle().await;
     assert_eq!(world.backend.live_families(), 0);
 }
@@ -193,4 +212,36 @@ async fn a_logout_that_the_store_did_not_confirm_is_an_error_and_can_be_repeated
     world.store.set_down(false);
     assert!(world.manager.close(&key).await.unwrap());
     assert!(!world.manager.close(&key).await.unwrap());
+}
+
+/// What the store removed is revoked also when it could not say so, at the next try or with the error: as far as it
+/// is known, for the refresh token was in the answer.
+#[tokio::test(start_paused = true)]
+async fn a_logout_whose_answer_is_lost_revokes_the_access_token() {
+    for (lost, is_told) in [(1, true), (3, true), (4, false)] {
+        for blind in [false, true] {
+            let world = World::new();
+            let opened = world.open().await;
+            let key = opened.id.key();
+            world.store.set_blind(blind);
+            world.store.script(Verb::Remove, std::iter::repeat_n(Fault::LoseAnswer, lost));
+            let closed = world.manager.close(&key).await;
+            assert_eq!(closed.is_ok(), is_told, "{lost} answers lost: {closed:?}");
+            assert!(closed.unwrap_or(true), "there was a session");
+            settle().await;
+            assert!(!world.backend.accepts(opened.session.access_token()), "{lost} answers lost");
+            assert!(is_unknown(&world.manager.access_token(&key).await));
+            assert!(!world.manager.close(&key).await.unwrap());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_that_the_store_cannot_hear_of_revokes_the_access_token_all_the_same() {
+    let world = World::new();
+    let opened = world.open().await;
+    world.store.set_down(true);
+    world.manager.close(&opened.id.key()).await.unwrap_err();
+    settle().await;
+    assert!(!world.backend.accepts(opened.session.access_token()));
 }

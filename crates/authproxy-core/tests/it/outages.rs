@@ -1,7 +1,7 @@
 //! A session store that fails, hangs or loses its answers.
 
-use authproxy_core::{TokenError, error::Unavailability};
-use authproxy_testing::{Fault, Scripted, Verb};
+use authproxy_core::{TokenError, error::Unavailability, manager::AccessOptions};
+use authproxy_testing::{Fault, Gate, Scripted, Verb};
 
 use crate::world::{World, credentials, pass, secs, settle, text};
 
@@ -89,10 +89,25 @@ async fn a_token_set_that_the_store_could_not_take_is_used_and_written_when_it_i
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_holds_up_nobody_for_long_whose_token_it_does_not_have_yet() {
+    let world = World::new();
+    let (key, _) = world.expired().await;
+    world.store.script(Verb::Commit, std::iter::repeat_n(Fault::FailBefore, 20));
+    let unsaved = world.manager.access_token(&key).await.unwrap();
+    world.store.script(Verb::Load, [Fault::HoldBefore(Gate::new()), Fault::HoldBefore(Gate::new())]);
+    let begun = tokio::time::Instant::now();
+    assert_eq!(text(&world.manager.access_token(&key).await.unwrap()), text(&unsaved));
+    assert!(begun.elapsed() < secs(1), "{:?}", begun.elapsed());
+    let at_once = AccessOptions::default().wait(secs(0));
+    assert_eq!(text(&world.manager.access_token_with(&key, at_once).await.unwrap()), text(&unsaved));
+    assert!(begun.elapsed() < secs(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_hangs_counts_as_down_within_its_timeout() {
     let world = World::new();
     let (key, _) = world.expired().await;
-    let gate = authproxy_testing::Gate::new();
+    let gate = Gate::new();
     world.store.script(Verb::Begin, std::iter::repeat_n(Fault::HoldBefore(gate), 3));
     let begun = tokio::time::Instant::now();
     let outage = world.manager.access_token(&key).await;

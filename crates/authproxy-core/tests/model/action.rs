@@ -7,7 +7,7 @@
 use crate::{
     node::{Flight, Logout, Node},
     record::Version,
-    state::{NODES, Pace, Pauses, Protocol, State},
+    state::{NODES, Pauses, Protocol, State},
 };
 
 /// Which node.
@@ -101,8 +101,7 @@ impl Protocol {
         match state.nodes[at].flight {
             Flight::Idle => {
                 let at_hand = state.at_hand(at).is_some_and(|version| version <= self.rotations);
-                let too_soon = self.pace == Pace::OncePerGrace && state.is_just_rotated(at);
-                if at_hand && !too_soon {
+                if at_hand {
                     actions.push(Action::TakeOff(at));
                 }
             }
@@ -153,12 +152,6 @@ impl State {
     pub(crate) fn at_hand(&self, at: At) -> Option<Version> {
         let stored = (!self.record.removed).then_some(self.record.version);
         self.nodes[at].unsaved.map(|unsaved| unsaved.version).or(stored)
-    }
-
-    /// Whether what a caller at this node finds was issued within the present grace period.
-    fn is_just_rotated(&self, at: At) -> bool {
-        let unsaved = self.nodes[at].unsaved.and_then(|unsaved| unsaved.refresh);
-        unsaved.or(self.record.refresh).is_some_and(|refresh| self.service.repeats(refresh))
     }
 
     /// Whether a presentation is under way that only the grace allows, or one that a second one may have overtaken.

@@ -63,14 +63,16 @@ pub(crate) fn decide(standing: Standing, zone: Zone, contract: Contract, now: Mo
 impl Protocol {
     /// What a caller at node `at` would be told in this state, if the access token at hand were in `zone`.
     ///
-    /// An unsaved set comes first: the store does not know better. A near cache is not modelled; a node without
-    /// unsaved set asks the store.
+    /// A near cache is not modelled: a node asks the store, also when it has an unsaved set, which it falls back on.
     pub(crate) fn told(&self, state: &State, at: usize, zone: Zone, store_answers: bool) -> Told {
         let (standing, access) = match state.nodes[at].unsaved {
-            Some(unsaved) => (Standing::Live, unsaved.access),
+            Some(unsaved) if !store_answers => (Standing::Live, unsaved.access),
+            Some(unsaved) if !state.record.removed && state.record.version < unsaved.version => {
+                (Standing::Live, unsaved.access)
+            }
             None if !store_answers => return Told::Unavailable,
-            None if state.record.removed => return Told::Unknown,
-            None => (state.record.standing(), state.record.access),
+            _ if state.record.removed => return Told::Unknown,
+            _ => (state.record.standing(), state.record.access),
         };
         let mut decision = decide(standing, zone, self.contract, state.now);
         if self.broken == Some(crate::rules::Rule::AUsableTokenIsServed) && zone == Zone::Ahead {

@@ -7,7 +7,7 @@ use crate::{
     properties,
     rules::Rule,
     service::{Contract, Successors},
-    state::{Budget, Pace, Pauses, Protocol, State},
+    state::{Budget, Pauses, Protocol, State},
 };
 
 /// Every broken rule shows within so many steps.
@@ -46,16 +46,7 @@ impl Protocol {
         let pauses = if contract == Contract::Grace { Pauses::Never } else { Pauses::Anywhere };
         let graces = u8::from(contract == Contract::Grace);
         let budget = Budget { mishaps, graces, logouts: 1 };
-        Self {
-            contract,
-            successors: Successors::All,
-            rotations: 2,
-            budget,
-            pauses,
-            pace: Pace::Any,
-            broken: None,
-            folded: true,
-        }
+        Self { contract, successors: Successors::All, rotations: 2, budget, pauses, broken: None, folded: true }
     }
 
     /// The same with one rule broken, and names that stay, so that a trace can be read.
@@ -112,11 +103,10 @@ fn a_grace_keeps_every_promise() {
     Protocol::new(Contract::Grace, 2).keeps_its_promises();
 }
 
-/// What the embedded service does. How soon is too soon, see `limits.rs`.
+/// What the embedded service does.
 #[test]
-fn a_grace_that_repeats_the_successor_keeps_every_promise_at_one_rotation_a_grace() {
-    let protocol = Protocol::new(Contract::Grace, 2);
-    Protocol { successors: Successors::Same, pace: Pace::OncePerGrace, ..protocol }.keeps_its_promises();
+fn a_grace_that_repeats_the_successor_keeps_every_promise() {
+    Protocol { successors: Successors::Same, ..Protocol::new(Contract::Grace, 2) }.keeps_its_promises();
 }
 
 #[test]

@@ -16,8 +16,8 @@ fn a_grace_is_no_help_against_a_node_that_stands_still_for_longer() {
 }
 
 /// A node keeps serving the set that the store did not take, because that is what it is kept for. If the session is
-/// logged out elsewhere, the node learns of it with its next word from the store: at once when the store answers (the
-/// saver writes at least once a second), never as long as it does not.
+/// logged out elsewhere, the node learns of it with its next word from the store: it asks for every caller, so at once
+/// when the store answers, and never as long as it does not.
 #[test]
 fn a_node_that_is_cut_off_with_an_unsaved_set_cannot_know_of_a_logout_elsewhere() {
     let trace = Protocol::new(Contract::Strict, 1).unfolded().counterexample(NEVER_SERVED_AFTER_LOGOUT);
@@ -34,9 +34,9 @@ fn a_grace_that_replaces_the_first_successor_loses_sessions() {
 
 /// A grace that ends early, with the first use of the successor, is none for a request that the network still holds,
 /// or for a node that was allowed to present just before: if the next rotation follows within the grace, the service
-/// sees reuse. With one rotation a grace nothing is lost, see `explore.rs`.
+/// sees reuse. The contract's "accepted again" must mean the whole grace, whatever became of the successor.
 #[test]
 fn a_grace_that_ends_with_the_successors_use_does_not_bear_two_rotations_at_once() {
-    let protocol = Protocol { successors: Successors::Same, ..Protocol::new(Contract::Grace, 1) };
+    let protocol = Protocol { successors: Successors::SameUntilUsed, ..Protocol::new(Contract::Grace, 1) };
     assert!(protocol.unfolded().counterexample(ONE_PRESENTATION).is_some());
 }

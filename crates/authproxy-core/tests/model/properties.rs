@@ -22,7 +22,8 @@ pub(crate) const NO_NEEDLESS_WAIT: &str = "2: a usable token is served at once";
 pub(crate) const NO_NEEDLESS_LOGIN: &str = "4: only a verdict, a logout or a lost outcome asks for a login";
 pub(crate) const NOTHING_IS_LOST: &str = "4: what the contract can save is saved";
 pub(crate) const NEVER_REVIVED: &str = "5: a removed session stays removed";
-pub(crate) const NOT_SERVED_AFTER_LOGOUT: &str = "5: after logout only a node with an unsaved set still serves";
+pub(crate) const NOT_SERVED_AFTER_LOGOUT: &str =
+    "5: after logout only a node that is cut off with an unsaved set still serves";
 pub(crate) const GONE_IS_REVOKED: &str = "5: a set whose session is gone is revoked";
 pub(crate) const LIVING_IS_NOT_REVOKED: &str = "5: no lineage is revoked that was not logged out";
 
@@ -102,14 +103,15 @@ fn nothing_is_lost(protocol: &Protocol, state: &State) -> bool {
     !state.ledger.forgotten && (accepted || beyond_saving)
 }
 
-/// A node with an unsaved set may be cut off from the store and cannot know better; see `limits.rs`.
-/// The node that acknowledged, and every node without such a set, serve nothing any more.
+/// A node with an unsaved set may be cut off from the store and cannot know better; see `limits.rs`. While the store
+/// answers, no node serves anything any more; while it does not, neither do the node that acknowledged and every node
+/// without such a set.
 fn not_served_after_logout(protocol: &Protocol, state: &State) -> bool {
     let acknowledged = state.ledger.acknowledged;
     !acknowledged.contains(&true)
         || (0..NODES).all(|at| {
             let excused = state.nodes[at].unsaved.is_some() && !acknowledged[at];
-            excused || !serves(protocol, state, at)
+            !serves_while(protocol, state, at, true) && (excused || !serves_while(protocol, state, at, false))
         })
 }
 
@@ -123,8 +125,11 @@ pub(crate) fn beyond_reach() -> Property<Protocol> {
 }
 
 fn serves(protocol: &Protocol, state: &State, at: usize) -> bool {
-    let has_token = |store| matches!(protocol.told(state, at, Zone::Fresh, store), Told::Decided(Decision::Serve, _));
-    has_token(true) || has_token(false)
+    serves_while(protocol, state, at, true) || serves_while(protocol, state, at, false)
+}
+
+fn serves_while(protocol: &Protocol, state: &State, at: usize, store_answers: bool) -> bool {
+    matches!(protocol.told(state, at, Zone::Fresh, store_answers), Told::Decided(Decision::Serve, _))
 }
 
 /// What must be reachable, or the properties above say nothing.

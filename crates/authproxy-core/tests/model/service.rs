@@ -39,8 +39,10 @@ pub(crate) enum Successors {
     All,
     /// A further successor each time; only the one that was issued last is good.
     Newest,
-    /// The same successor again, and only until that is used itself: what the embedded service does.
+    /// The same successor again, whether that was used or not: what the embedded service does.
     Same,
+    /// The same successor again, and only until that is used itself.
+    SameUntilUsed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,9 +53,11 @@ enum Token {
     InGrace {
         successor: Option<Issue>,
     },
-    /// Spent, and answered with its successor again until the grace period ends or the successor is spent.
+    /// Spent, and answered with its successor again until the grace period ends, or the successor is spent where that
+    /// counts.
     Repeated {
         successor: Issue,
+        until_used: bool,
     },
     /// Spent, and answered again under the same key.
     Answered {
@@ -120,7 +124,7 @@ impl Service {
             return Some(TokenSet { access: request.refresh, refresh: None }); // its access tokens need no numbers
         }
         match self.tokens[usize::from(request.refresh)] {
-            Token::Answered { successor, .. } | Token::Repeated { successor } => {
+            Token::Answered { successor, .. } | Token::Repeated { successor, .. } => {
                 return Some(TokenSet { access: successor, refresh: Some(successor) });
             }
             Token::InGrace { successor: Some(replaced) } => self.tokens[usize::from(replaced)] = Token::Spent,
@@ -130,7 +134,9 @@ impl Service {
         let successor = Issue::try_from(unissued.expect("the bounds let it issue fewer") + 1).expect("a small number");
         self.tokens[usize::from(request.refresh)] = match contract {
             Contract::Idempotent => Token::Answered { successor, key: request.key },
-            Contract::Grace if successors == Successors::Same => Token::Repeated { successor },
+            Contract::Grace if matches!(successors, Successors::Same | Successors::SameUntilUsed) => {
+                Token::Repeated { successor, until_used: successors == Successors::SameUntilUsed }
+            }
             Contract::Grace => Token::InGrace { successor: (successors == Successors::Newest).then_some(successor) },
             Contract::Strict | Contract::Reusable => Token::Spent,
         };
@@ -142,16 +148,13 @@ impl Service {
     pub(crate) fn accepts(&self, request: Request) -> bool {
         let in_contract = match self.tokens[usize::from(request.refresh)] {
             Token::Good | Token::InGrace { .. } => true,
-            Token::Repeated { successor } => self.tokens[usize::from(successor)] == Token::Good,
+            Token::Repeated { successor, until_used } => {
+                !until_used || self.tokens[usize::from(successor)] == Token::Good
+            }
             Token::Answered { key, .. } => key == request.key,
             Token::Spent | Token::Unissued => false,
         };
         in_contract && !self.revoked
-    }
-
-    /// Whether this token is still issued again in answer to its predecessor.
-    pub(crate) fn repeats(&self, token: Issue) -> bool {
-        self.tokens.contains(&Token::Repeated { successor: token })
     }
 
     /// The grace period of everything that was spent until now is over.
@@ -180,7 +183,9 @@ impl Service {
                 Token::InGrace { successor: Some(successor) } => {
                     Token::InGrace { successor: Some(held.place_of(successor)) }
                 }
-                Token::Repeated { successor } => Token::Repeated { successor: held.place_of(successor) },
+                Token::Repeated { successor, until_used } => {
+                    Token::Repeated { successor: held.place_of(successor), until_used }
+                }
                 Token::Answered { successor, key } => Token::Answered { successor: held.place_of(successor), key },
                 other => other,
             };
@@ -191,7 +196,7 @@ impl Service {
     fn successor(&self, token: usize) -> Option<Issue> {
         match self.tokens[token] {
             Token::InGrace { successor } => successor,
-            Token::Repeated { successor } | Token::Answered { successor, .. } => Some(successor),
+            Token::Repeated { successor, .. } | Token::Answered { successor, .. } => Some(successor),
             Token::Good | Token::Spent | Token::Unissued => None,
         }
     }

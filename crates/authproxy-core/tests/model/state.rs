@@ -66,15 +66,6 @@ pub(crate) enum Pauses {
     Anywhere,
 }
 
-/// How soon after a rotation the next may follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pace {
-    /// At once: the upstream refused the token, or somebody refreshes by hand.
-    Any,
-    /// After the grace, as when access tokens live longer than that.
-    OncePerGrace,
-}
-
 /// The model: a contract, the bounds, and perhaps a broken rule.
 #[derive(Clone, Debug)]
 pub(crate) struct Protocol {
@@ -84,7 +75,6 @@ pub(crate) struct Protocol {
     pub(crate) rotations: Version,
     pub(crate) budget: Budget,
     pub(crate) pauses: Pauses,
-    pub(crate) pace: Pace,
     pub(crate) broken: Option<Rule>,
     /// Explore one naming of nodes and attempts for all. Traces then change names on their way.
     pub(crate) folded: bool,
@@ -161,7 +151,7 @@ impl State {
             let mut after = service.clone();
             let _nobody_hears = after.process(*request, protocol.contract, protocol.successors);
             // Where a successor is repeated until it is spent, a request that is harmless now may not stay so.
-            after != *service || protocol.successors == Successors::Same
+            after != *service || protocol.successors == Successors::SameUntilUsed
         });
         self.strays.sort_unstable();
         self.late.sort_unstable();

@@ -1,17 +1,31 @@
 //! `authproxy check`
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use super::Exit;
-use crate::config::Loaded;
+use crate::config::{Loaded, RouteAccess};
 
-/// Says that a configuration is valid; what may not be meant goes to `err`.
+/// Says that a configuration is valid, and what it forwards; what may not be meant goes to `err`.
 pub fn run_check(loaded: &Loaded, out: &mut impl Write, err: &mut impl Write) -> Exit {
     for note in &loaded.notes {
         let _ = writeln!(err, "note: {note}");
     }
-    match writeln!(out, "configuration is valid") {
+    match write_all(loaded, out) {
         Ok(()) => Exit::Success,
         Err(_) => Exit::Failure,
     }
+}
+
+fn write_all(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "configuration is valid")?;
+    for route in &loaded.config.route {
+        let access = match route.access {
+            RouteAccess::Session => "session",
+            RouteAccess::Bearer => "bearer",
+            RouteAccess::Public => "public",
+        };
+        let host = route.host.as_deref().unwrap_or_default();
+        writeln!(out, "route {host}{} to {}, {access}", route.prefix, route.upstream)?;
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::Exit;
-use crate::config::{Loaded, Setting, load::Shown};
+use crate::config::{Loaded, Setting, Source, load::Shown};
 
 /// Where the sources begin, unless a value is longer.
 const COLUMN: usize = 44;
@@ -24,7 +24,19 @@ fn write_all(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
         Some(path) => writeln!(out, "# configuration file: {}", path.display().to_string().escape_debug())?,
         None => writeln!(out, "# configuration file: none")?,
     }
-    loaded.settings.iter().try_for_each(|setting| writeln!(out, "{}", line(setting)))
+    for setting in &loaded.settings {
+        match &setting.value {
+            Shown::Tables(tables) => tables.iter().try_for_each(|table| write_table(setting.key, table, out))?,
+            _ => writeln!(out, "{}", line(setting))?,
+        }
+    }
+    Ok(())
+}
+
+fn write_table(key: &str, (source, settings): &(Source, Vec<Setting>), out: &mut impl Write) -> io::Result<()> {
+    let heading = format!("[[{key}]]");
+    writeln!(out, "\n{heading:COLUMN$} # {source}")?;
+    settings.iter().try_for_each(|setting| writeln!(out, "{}", line(setting)))
 }
 
 fn line(Setting { key, value, source }: &Setting) -> String {
@@ -37,6 +49,6 @@ fn line(Setting { key, value, source }: &Setting) -> String {
             let assignment = format!("# {key} is set, and masked");
             format!("{assignment:COLUMN$} # {source}")
         }
-        Shown::Unset => format!("# {key} is not set"),
+        Shown::Unset | Shown::Tables(_) => format!("# {key} is not set"),
     }
 }

@@ -197,6 +197,75 @@ fn print_config_shows_values_and_their_sources_and_masks_secrets() {
     assert!(!text.contains("canary"), "{text}");
 }
 
+const ROUTES: &str = "\
+listen = '127.0.0.1:8080'
+
+[[route]]
+prefix = '/api'
+upstream = 'http://127.0.0.1:9000/v1'
+strip_prefix = true
+claim_headers = { X-Email = 'email' }
+
+[[route]]
+prefix = '/'
+host = 'app.example.com'
+upstream = 'unix:/run/pages.sock'
+access = 'public'
+add_request_headers = { X-Key = 'canary' }
+";
+
+#[test]
+fn routes_are_printed_with_their_lines_and_without_the_values_that_may_be_secret() {
+    let file = Scratch::new("routes.toml", ROUTES);
+    let text = printed(&["print-config", "--config", file.path()], &[]);
+    let (_, routes) = text.split_once("\n\n").unwrap();
+    let expected = [
+        format!("[[route]]                                    # {}:3", file.path()),
+        format!("prefix = \"/api\"                              # {}:4", file.path()),
+        format!("upstream = \"http://127.0.0.1:9000/v1\"        # {}:5", file.path()),
+        format!("strip_prefix = true                          # {}:6", file.path()),
+        "access = \"session\"                           # default".into(),
+        "preserve_host = false                        # default".into(),
+        format!("claim_headers = {{ \"x-email\" = \"email\" }}      # {}:7", file.path()),
+        "connect_timeout = \"2s\"                       # default".into(),
+        "first_byte_timeout = \"30s\"                   # default".into(),
+        "idle_timeout = \"5m\"                          # default".into(),
+        "body_limit = \"10MiB\"                         # default".into(),
+        "max_connections = 512                        # default".into(),
+    ];
+    assert!(routes.starts_with(&expected.join("\n")), "{routes}");
+    assert!(
+        routes.contains(&format!("# add_request_headers is set, and masked     # {}:14\n", file.path())),
+        "{routes}"
+    );
+    assert!(!text.contains("canary"), "{text}");
+}
+
+#[test]
+fn routes_that_are_printed_are_routes_with_the_same_meaning() {
+    let file = Scratch::new("routes-before.toml", &ROUTES.replace("add_request", "add_response"));
+    let before = printed(&["print-config", "--config", file.path()], &[]);
+    let again = Scratch::new("routes-after.toml", &before);
+    let load = |path: &str| match parse_with(&["print-config", "--config", path], &[]) {
+        Ok(Command::PrintConfig(loaded)) => format!("{:?}", loaded.config),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(load(file.path()), load(again.path()));
+}
+
+#[test]
+fn check_says_what_is_forwarded_where() {
+    let file = Scratch::new("routes-check.toml", ROUTES);
+    for arguments in [&["check", "--config", file.path()][..], &["check", "--dev", "--config", file.path()]] {
+        let Ok(Command::Check(loaded)) = parse_with(arguments, AUTH) else { panic!() };
+        let mut out = Vec::new();
+        assert_eq!(run_check(&loaded, &mut out, &mut Vec::new()), Exit::Success);
+        let expected = "configuration is valid\nroute /api to http://127.0.0.1:9000/v1, session\n\
+                        route app.example.com/ to unix:/run/pages.sock, public\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}
+
 #[test]
 fn what_print_config_prints_is_a_configuration_with_the_same_meaning() {
     let environment = [

@@ -7,6 +7,8 @@ use super::{
     load::Draft,
     mistake::{Mistake, Source},
     origin::{BaseUrl, Origin},
+    route::{RouteAccess, rules::check_routes},
+    upstream::Location,
 };
 
 /// Adds every mistake and every note of the whole.
@@ -15,6 +17,7 @@ pub(super) fn check(draft: &mut Draft, purpose: Purpose) {
     auth_url(draft, purpose);
     public_url(draft, purpose);
     allowed_origins(draft);
+    tls(draft);
     store(draft);
     timeouts(draft);
     if purpose == Purpose::Dev {
@@ -60,9 +63,11 @@ fn auth_url(draft: &mut Draft, purpose: Purpose) {
 }
 
 /// Whether a request to the origin would come to a listener of this machine.
-fn reaches(origin: &Origin, listen: SocketAddr) -> bool {
+pub(super) fn reaches(origin: &Origin, listen: SocketAddr) -> bool {
     let same_host = match origin.ip() {
         Some(ip) if ip == listen.ip() => true,
+        // A connection to the unspecified address comes to this machine.
+        Some(ip) if ip.is_unspecified() => listen.ip().is_loopback() || listen.ip().is_unspecified(),
         Some(ip) => ip.is_loopback() && listen.ip().is_unspecified(),
         None => origin.is_loopback() && (listen.ip().is_loopback() || listen.ip().is_unspecified()),
     };
@@ -70,17 +75,21 @@ fn reaches(origin: &Origin, listen: SocketAddr) -> bool {
 }
 
 fn public_url(draft: &mut Draft, purpose: Purpose) {
-    if !draft.is_sound(&["public_url", "listen", "allow_insecure_http"]) {
+    if !draft.is_sound(&["public_url", "listen", "allow_insecure_http", "tls.cert"]) {
         return;
     }
     let Config { listen, allow_insecure_http, .. } = draft.config;
+    let has_tls = draft.config.tls.cert.is_some();
     match draft.config.public_url.as_deref().map(Origin::parse) {
+        Some(Ok(origin)) if has_tls && !origin.is_https() => {
+            draft.blame("public_url", "is plain HTTP, and tls.cert is set; allowed: an https origin");
+        }
         Some(Ok(origin)) if is_exposed(&origin) && !allow_insecure_http => {
             draft.blame("public_url", INSECURE);
         }
         Some(_) => {}
         None if listen.ip().is_loopback() || purpose == Purpose::Inspect => {}
-        None if allow_insecure_http && !listen.ip().is_unspecified() => {}
+        None if (allow_insecure_http || has_tls) && !listen.ip().is_unspecified() => {}
         None => {
             let problem = format!(
                 "is required when listen ({listen}) is not a loopback address; allowed: the origin under which \
@@ -135,31 +144,30 @@ fn store(draft: &mut Draft) {
 }
 
 fn timeouts(draft: &mut Draft) {
-    let Config { backend, limits, session, .. } = &draft.config;
-    let connect = ("backend.connect_timeout", backend.connect_timeout);
-    let call = ("backend.timeout", backend.timeout);
-    let request = ("limits.request_timeout", limits.request_timeout);
-    let idle = session.idle_timeout.map(|idle| ("session.idle_timeout", idle));
-    let longest = ("session.max_lifetime", session.max_lifetime);
-    not_longer(draft, connect, call, "connecting is part of the call");
+    let request = ("limits.request_timeout", draft.config.limits.request_timeout);
+    let call = ("backend.timeout", draft.config.backend.timeout);
     not_longer(draft, call, request, "a login could be answered as failed after the auth service accepted it");
-    if let Some(idle) = idle {
-        not_longer(draft, idle, longest, "it would never apply");
+    let call = ("backend.timeout", draft.config.backend.timeout); // which may have given way
+    let connect = ("backend.connect_timeout", draft.config.backend.connect_timeout);
+    not_longer(draft, connect, call, "connecting is part of the call");
+    let longest = ("session.max_lifetime", draft.config.session.max_lifetime);
+    if let Some(idle) = draft.config.session.idle_timeout {
+        not_longer(draft, ("session.idle_timeout", idle), longest, "it would never apply");
     }
 }
 
-/// Blames the one of two durations that somebody set, when the first is longer than the second.
-fn not_longer(draft: &mut Draft, a: (&'static str, Duration), b: (&'static str, Duration), why: &str) {
-    if a.1 <= b.1 || !draft.is_sound(&[a.0, b.0]) {
+/// Holds the first of two durations against the second, its limit. One that somebody set is blamed when it is longer;
+/// a default gives way.
+fn not_longer(draft: &mut Draft, it: (&'static str, Duration), limit: (&'static str, Duration), why: &str) {
+    if it.1 <= limit.1 || !draft.is_sound(&[it.0, limit.0]) {
         return;
     }
-    let (a_text, b_text) = (duration::format(a.1), duration::format(b.1));
-    if draft.is_set(a.0) {
-        let problem = format!("{a_text} is longer than {} ({b_text}): {why}; allowed: at most {b_text}", b.0);
-        draft.blame(a.0, problem);
+    let (text, allowed) = (duration::format(it.1), duration::format(limit.1));
+    if draft.is_set(it.0) {
+        let problem = format!("{text} is longer than {} ({allowed}): {why}; allowed: at most {allowed}", limit.0);
+        draft.blame(it.0, problem);
     } else {
-        let problem = format!("{b_text} is shorter than {} ({a_text}): {why}; allowed: at least {a_text}", a.0);
-        draft.blame(b.0, problem);
+        draft.adapt_default(it.0, &allowed);
     }
 }
 
@@ -174,11 +182,33 @@ fn issued_lifetimes(draft: &mut Draft) {
     }
 }
 
-/// A route that is silently not there would be a door that is open or shut by accident.
 fn routes(draft: &mut Draft) {
-    for source in std::mem::take(&mut draft.route_sources) {
-        let problem = "routes are not available in this version; remove it".into();
-        draft.mistakes.push(Mistake { source, key: "route".into(), problem });
+    let listen = draft.is_sound(&["listen"]).then_some(draft.config.listen);
+    let Err(found) = check_routes(&draft.config.route, listen) else { return };
+    let routes = &draft.routes;
+    for mistake in found.iter() {
+        let mut numbers = [Some(mistake.route), mistake.other].into_iter().flatten();
+        if !numbers.all(|number| routes[number].is_sound(mistake.keys)) {
+            continue;
+        }
+        let other = mistake.other.map(|other| format!(" ({})", routes[other].source(mistake.key))).unwrap_or_default();
+        draft.mistakes.push(Mistake {
+            source: routes[mistake.route].source(mistake.key),
+            key: format!("route.{}", mistake.key),
+            problem: format!("{}{other}; allowed: {}", mistake.problem, mistake.allowed),
+        });
+    }
+}
+
+fn tls(draft: &mut Draft) {
+    match (&draft.config.tls.cert, &draft.config.tls.key) {
+        (Some(_), None) if draft.is_sound(&["tls.key"]) => {
+            draft.blame("tls.cert", "is set without tls.key; allowed: both, or none for plain HTTP");
+        }
+        (None, Some(_)) if draft.is_sound(&["tls.cert"]) => {
+            draft.blame("tls.key", "is set without tls.cert; allowed: both, or none for plain HTTP");
+        }
+        _ => {}
     }
 }
 
@@ -195,6 +225,10 @@ fn notes(draft: &mut Draft, purpose: Purpose) {
         }
         _ => {}
     }
+    route_notes(draft);
+    if draft.config.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+        draft.notes.push("trusted_proxies holds every address: anyone who connects is believed".into());
+    }
     let tokens = &draft.config.tokens;
     if tokens.refresh_ttl < tokens.access_ttl {
         draft.notes.push(
@@ -207,6 +241,18 @@ fn notes(draft: &mut Draft, purpose: Purpose) {
                 "{key} was set by {flag}, and every user of this machine can read a command line: use {key}_file"
             );
             draft.notes.push(note);
+        }
+    }
+}
+
+fn route_notes(draft: &mut Draft) {
+    for (route, from) in draft.config.route.iter().zip(&draft.routes) {
+        let Location::Origin(origin) = route.upstream.location() else { continue };
+        if route.access != RouteAccess::Public && is_exposed(origin) {
+            draft.notes.push(format!(
+                "route.upstream ({}) is plain HTTP to another machine: tokens can be read on their way",
+                from.source("upstream")
+            ));
         }
     }
 }

@@ -1,22 +1,27 @@
 //! How each kind of key is read: one check, one place in [`Config`], one form in which it is shown.
 
-use std::{borrow::Cow, fmt::Write as _, net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::{borrow::Cow, fmt::Write as _, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use authproxy_core::backend::RotationContract;
+use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use super::{
     Config, duration,
     load::Shown,
+    login_page,
     mistake::Refusal,
+    networks,
     origin::{BaseUrl, Origin},
     raw::Raw,
+    size,
 };
 
-type At<T> = fn(&mut Config) -> &mut T;
+/// A place in the configuration, or in one of its routes.
+pub(super) type At<C, T> = fn(&mut C) -> &mut T;
 type Milliseconds = RangeInclusive<u64>;
 /// A word, and what it sets.
-type Word = (&'static str, fn(&mut Config));
+type Word<C> = (&'static str, fn(&mut C));
 
 /// The shortest secret that may seal what a store holds, in characters.
 const SECRET_CHARS: usize = 32;
@@ -26,26 +31,30 @@ const MOST_SECRETS: usize = 16;
 const GRACE: Milliseconds = 1..=3_600_000;
 
 /// A kind of key and its place.
-pub(super) enum Field {
-    Address(At<SocketAddr>),
-    AddressOrOff(At<Option<SocketAddr>>),
-    BaseUrl(At<Option<String>>),
-    Origin(At<Option<String>>),
-    Origins(At<Vec<String>>),
-    Switch(At<bool>),
-    OneOf(&'static [Word]),
-    Duration(Milliseconds, At<Duration>),
-    DurationOrOff(Milliseconds, At<Option<Duration>>),
-    Count(RangeInclusive<usize>, At<usize>),
-    StoreUrl(At<String>),
-    Secrets(At<Vec<Zeroizing<String>>>),
-    Rotation(At<RotationContract>),
+pub(super) enum Field<C: 'static = Config> {
+    Address(At<C, SocketAddr>),
+    AddressOrOff(At<C, Option<SocketAddr>>),
+    BaseUrl(At<C, Option<String>>),
+    Origin(At<C, Option<String>>),
+    Origins(At<C, Vec<String>>),
+    Networks(At<C, Vec<IpNet>>),
+    LoginPage(At<C, Option<String>>),
+    File(At<C, Option<PathBuf>>),
+    Switch(At<C, bool>),
+    OneOf(&'static [Word<C>]),
+    Duration(Milliseconds, At<C, Duration>),
+    DurationOrOff(Milliseconds, At<C, Option<Duration>>),
+    Count(RangeInclusive<usize>, At<C, usize>),
+    Size(RangeInclusive<u64>, At<C, u64>),
+    StoreUrl(At<C, String>),
+    Secrets(At<C, Vec<Zeroizing<String>>>),
+    Rotation(At<C, RotationContract>),
     Routes,
 }
 
-impl Field {
+impl<C> Field<C> {
     /// Reads a value into the configuration, which stays as it was when the value is refused.
-    pub(super) fn apply(&self, raw: &Raw, config: &mut Config) -> Result<Shown, Refusal> {
+    pub(super) fn apply(&self, raw: &Raw, config: &mut C) -> Result<Shown, Refusal> {
         Ok(match self {
             Self::Address(at) => put(at(config), address(raw.text()?)?, |a| quoted(&a.to_string())),
             Self::AddressOrOff(at) => match raw.text()? {
@@ -61,9 +70,17 @@ impl Field {
                 let origin = origin(raw.text()?)?;
                 put(at(config), Some(origin.clone()), |_| quoted(&origin))
             }
-            Self::Origins(at) => put(at(config), origins(raw)?, |list| {
-                Shown::Toml(format!("[{}]", list.iter().map(|o| format!("\"{o}\"")).collect::<Vec<_>>().join(", ")))
-            }),
+            Self::Origins(at) => put(at(config), origins(raw)?, |list| quoted_list(list)),
+            Self::Networks(at) => put(at(config), networks::parse(raw)?, |list| quoted_list(list)),
+            Self::LoginPage(at) => {
+                let text = raw.text()?;
+                login_page::check(text).map_err(|reason| Refusal::of_url(text, reason))?;
+                put(at(config), Some(text.to_owned()), |_| quoted(text))
+            }
+            Self::File(at) => {
+                let text = file(raw.text()?)?;
+                put(at(config), Some(text.into()), |_| quoted(text))
+            }
             Self::Switch(at) => put(at(config), raw.switch()?, |on| Shown::Toml(on.to_string())),
             Self::OneOf(words) => {
                 let text = raw.text()?;
@@ -86,6 +103,7 @@ impl Field {
                 put(at(config), value, |_| quoted(text))
             }
             Self::Count(range, at) => put(at(config), count(raw, range)?, |n| Shown::Toml(n.to_string())),
+            Self::Size(range, at) => put(at(config), size::read(raw, range)?, |bytes| quoted(&size::format(*bytes))),
             Self::StoreUrl(at) => put(at(config), store_url(raw)?, |url| quoted(&without_password(url))),
             Self::Secrets(at) => put(at(config), secrets(raw)?, |_| Shown::Masked),
             Self::Rotation(at) => put(at(config), rotation(raw)?, |contract| quoted(&show_rotation(*contract))),
@@ -102,11 +120,15 @@ impl Field {
             Self::BaseUrl(_) => "an http or https URL, such as https://auth.example.com".into(),
             Self::Origin(_) => "a scheme, a host and maybe a port, such as https://app.example.com".into(),
             Self::Origins(_) => "a list of origins, such as https://app.example.com".into(),
+            Self::Networks(_) => networks::ALLOWED.into(),
+            Self::LoginPage(_) => login_page::ALLOWED.into(),
+            Self::File(_) => "the path of a file".into(),
             Self::Switch(_) => "true or false".into(),
             Self::OneOf(words) => alternatives(words),
             Self::Duration(range, _) => allowed_duration(range),
             Self::DurationOrOff(range, _) => format!("off, or {}", allowed_duration(range)),
             Self::Count(range, _) => format!("a whole number from {} to {}", range.start(), range.end()),
+            Self::Size(range, _) => size::allowed(range),
             Self::StoreUrl(_) => "memory:, redis://, rediss:// or redis-cluster:// with a host".into(),
             Self::Secrets(_) => format!("1 to {MOST_SECRETS} secrets of at least {SECRET_CHARS} characters each"),
             Self::Rotation(_) => "strict, grace:<duration up to 1h>, reusable or idempotent".into(),
@@ -121,7 +143,7 @@ impl Field {
 
     /// Whether a file that holds the value has one item a line.
     pub(super) fn is_list(&self) -> bool {
-        matches!(self, Self::Origins(_) | Self::Secrets(_))
+        matches!(self, Self::Origins(_) | Self::Networks(_) | Self::Secrets(_))
     }
 }
 
@@ -133,12 +155,34 @@ pub(super) fn without_password(url: &str) -> String {
     }
 }
 
-/// A text as TOML writes it.
-pub(super) fn quoted(text: &str) -> Shown {
-    Shown::Toml(format!("\"{}\"", text.escape_default()))
+/// A text as TOML writes it (a basic string).
+pub(super) fn toml_string(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(quoted, "\\u{:04x}", u32::from(c)); // a String takes every write
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
-pub(super) fn duration_in(text: &str, range: &Milliseconds) -> Result<Duration, Refusal> {
+/// A text, to be shown.
+pub(super) fn quoted(text: &str) -> Shown {
+    Shown::Toml(toml_string(text))
+}
+
+/// A list of texts, to be shown.
+pub(super) fn quoted_list<T: ToString>(list: &[T]) -> Shown {
+    let items: Vec<_> = list.iter().map(|item| toml_string(&item.to_string())).collect();
+    Shown::Toml(format!("[{}]", items.join(", ")))
+}
+
+fn duration_in(text: &str, range: &Milliseconds) -> Result<Duration, Refusal> {
     let duration = duration::parse(text).map_err(|reason| Refusal::of(text, reason))?;
     if range.contains(&u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)) {
         Ok(duration)
@@ -147,17 +191,18 @@ pub(super) fn duration_in(text: &str, range: &Milliseconds) -> Result<Duration, 
     }
 }
 
-pub(super) fn allowed_duration(range: &Milliseconds) -> String {
+fn allowed_duration(range: &Milliseconds) -> String {
     let show = |millis: u64| duration::format(Duration::from_millis(millis));
     format!("a duration from {} to {}, written like 500ms, 2m or 1h30m", show(*range.start()), show(*range.end()))
 }
 
-fn put<T>(place: &mut T, value: T, show: impl FnOnce(&T) -> Shown) -> Shown {
+/// Puts a value in its place and shows it.
+pub(super) fn put<T>(place: &mut T, value: T, show: impl FnOnce(&T) -> Shown) -> Shown {
     *place = value;
     show(place)
 }
 
-fn alternatives(words: &[Word]) -> String {
+fn alternatives<C>(words: &[Word<C>]) -> String {
     let mut text = String::new();
     for (n, (word, _)) in words.iter().enumerate() {
         let separator = match words.len() - n {
@@ -183,6 +228,11 @@ fn origins(raw: &Raw) -> Result<Vec<String>, Refusal> {
     list.sort_unstable();
     list.dedup();
     Ok(list)
+}
+
+fn file(text: &str) -> Result<&str, Refusal> {
+    // No system takes it, and what the system says about it would not name the key.
+    if text.contains('\0') { Err(Refusal::of(text, "is not a path")) } else { Ok(text) }
 }
 
 fn count(raw: &Raw, range: &RangeInclusive<usize>) -> Result<usize, Refusal> {

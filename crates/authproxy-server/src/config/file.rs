@@ -12,7 +12,7 @@ use super::{
     load::Given,
     mistake::{Mistake, Source},
     raw::Raw,
-    route::{self, RouteConfig},
+    route::read::RouteDraft,
     suggest::nearest,
 };
 
@@ -23,9 +23,7 @@ const SYNTAX_ERRORS: usize = 5;
 #[derive(Default)]
 pub(super) struct File {
     pub(super) given: Vec<Given>,
-    pub(super) routes: Vec<RouteConfig>,
-    /// Where each entry of `route` stands, whether or not it could be read.
-    pub(super) route_sources: Vec<Source>,
+    pub(super) routes: Vec<RouteDraft>,
     pub(super) mistakes: Vec<Mistake>,
     /// Whether it is TOML at all; otherwise nothing is known about what it says.
     pub(super) is_toml: bool,
@@ -59,7 +57,7 @@ fn walk(table: &DeTable<'_>, group: &str, lines: &Lines, file: &mut File) {
         // A quoted word with a dot looks like a known key when joined, and is none in TOML.
         let found = if word.get_ref().contains('.') { None } else { keys::find(&name) };
         match (found, value.get_ref()) {
-            (Some((key, _)), _) if key.name == "route" => routes(value, source, lines, file),
+            (Some((key, _)), _) if key.name == keys::ROUTE => routes(value, source, lines, file),
             (Some((key, from_file)), value) => {
                 file.given.push(Given { key, from_file, raw: Raw::from_toml(value), source });
             }
@@ -82,8 +80,7 @@ fn routes(value: &Spanned<DeValue<'_>>, source: Source, lines: &Lines, file: &mu
     };
     for entry in entries {
         let at = |offset| lines.at(offset);
-        file.route_sources.push(at(entry.span().start));
-        file.routes.extend(route::read(entry, &at, &mut file.mistakes));
+        file.routes.extend(RouteDraft::read(entry, &at, &mut file.mistakes));
     }
 }
 

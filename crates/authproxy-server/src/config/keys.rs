@@ -52,6 +52,8 @@ pub const ENV_PREFIX: &str = "AUTHPROXY_";
 pub const CONFIG_ENV: &str = "AUTHPROXY_CONFIG";
 /// The seed's variable; `AUTHPROXY_AUTH_URL` wins over it.
 pub const AUTH_URL_ENV: &str = "AUTH_URL";
+/// The key whose value is a list of tables.
+pub(super) const ROUTE: &str = "route";
 const FILE_SUFFIX: &str = "_file";
 
 /// Every key, in the order of the documentation.
@@ -72,7 +74,8 @@ pub static KEYS: &[Key] = &[
     Key::new(
         "public_url",
         "",
-        "the origin under which browsers reach authproxy; when not set, http:// and the address of listen",
+        "the origin under which browsers reach authproxy; when not set, http:// (https:// with tls.cert) and the address \
+         of listen",
         Field::Origin(|c| &mut c.public_url),
     ),
     Key::new(
@@ -142,7 +145,7 @@ pub static KEYS: &[Key] = &[
     Key::new(
         "store.near_ttl",
         "5s",
-        "how long a copy of a session in Redis is used without asking",
+        "how long a copy of a session in Redis is used without asking; by default never more than store.stale_max",
         Field::Duration(1..=5 * MINUTE, |c| &mut c.store.near_ttl),
     ),
     Key::new(
@@ -163,13 +166,13 @@ pub static KEYS: &[Key] = &[
     Key::new(
         "backend.connect_timeout",
         "2s",
-        "for connecting to the auth service",
+        "for connecting to the auth service; by default never more than backend.timeout",
         Field::Duration(1..=5 * MINUTE, |c| &mut c.backend.connect_timeout),
     ),
     Key::new(
         "backend.timeout",
         "10s",
-        "for a whole call to the auth service",
+        "for a whole call to the auth service; by default never more than limits.request_timeout",
         Field::Duration(1..=5 * MINUTE, |c| &mut c.backend.timeout),
     ),
     Key::new(
@@ -232,15 +235,40 @@ pub static KEYS: &[Key] = &[
             ("trace", |c| c.log.level = LogLevel::Trace),
         ]),
     ),
-    Key::new("route", "", "APIs behind the session; not available in this version", Field::Routes),
+    Key::new(
+        "tls.cert",
+        "",
+        "PEM file with the server's certificate and those that lead from it to an authority; together with tls.key",
+        Field::File(|c| &mut c.tls.cert),
+    ),
+    Key::new("tls.key", "", "PEM file with the certificate's private key", Field::File(|c| &mut c.tls.key)),
+    Key::new(
+        "trusted_proxies",
+        "",
+        "the gateways whose X-Forwarded-* headers are believed",
+        Field::Networks(|c| &mut c.trusted_proxies),
+    ),
+    Key::new(
+        "verify.login_page",
+        "",
+        "where /auth/verify sends a navigation without a session, for gateways that pass a redirect on (not nginx)",
+        Field::LoginPage(|c| &mut c.verify.login_page),
+    ),
+    // The last one: what follows a [[route]] in a file belongs to it.
+    Key::new(ROUTE, "", "APIs behind the session: see Routes", Field::Routes),
 ];
 
 /// The table for the README, in Markdown.
 pub fn markdown() -> String {
+    rows(KEYS.iter().map(|key| [key.name, key.default, key.about, &key.allowed()].map(str::to_owned)))
+}
+
+/// A table of keys, each with its name, default, purpose and what it takes.
+pub(super) fn rows(keys: impl Iterator<Item = [String; 4]>) -> String {
     let mut table = String::from("| key | default | what it is | allowed |\n|---|---|---|---|\n");
-    for key in KEYS {
-        let default = if key.default.is_empty() { "none".to_owned() } else { format!("`{}`", key.default) };
-        let row = [format!("`{}`", key.name), default, key.about.to_owned(), key.allowed()];
+    for [name, default, about, allowed] in keys {
+        let default = if default.is_empty() { "none".to_owned() } else { format!("`{default}`") };
+        let row = [format!("`{name}`"), default, about, allowed];
         let _ = writeln!(table, "| {} |", row.join(" | ").replace('<', "&lt;")); // a String takes every write
     }
     table

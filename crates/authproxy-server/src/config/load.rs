@@ -20,6 +20,7 @@ use super::{
     keys::{self, KEYS, Key},
     mistake::{Mistake, Mistakes, Source, cut},
     raw::Raw,
+    route::read::RouteDraft,
 };
 
 /// The largest file that is read: far more than any configuration or list of secrets needs.
@@ -97,6 +98,8 @@ pub enum Shown {
     Masked,
     /// The value as TOML writes it.
     Toml(String),
+    /// The keys that are set in each table of a list, and where the table begins.
+    Tables(Vec<(Source, Vec<Setting>)>),
 }
 
 /// One value of one source.
@@ -116,7 +119,7 @@ pub(super) struct Draft {
     broken: BTreeSet<&'static str>,
     pub(super) mistakes: Vec<Mistake>,
     pub(super) notes: Vec<String>,
-    pub(super) route_sources: Vec<Source>,
+    pub(super) routes: Vec<RouteDraft>,
 }
 
 /// Loads a configuration.
@@ -142,8 +145,7 @@ pub fn load(inputs: &Inputs<'_>) -> Result<Loaded, Mistakes> {
     draft.apply_all(from_env, inputs.read);
     draft.mistakes.extend(flag_mistakes);
     draft.apply_all(from_flags, inputs.read);
-    draft.config.route = file.routes;
-    draft.route_sources = file.route_sources;
+    draft.take_routes(file.routes);
     // Where the file could not be read, its values would be called missing or be compared as defaults.
     if file.is_toml {
         checks::check(&mut draft, inputs.purpose);
@@ -206,8 +208,18 @@ impl Draft {
             broken: BTreeSet::new(),
             mistakes: Vec::new(),
             notes: Vec::new(),
-            route_sources: Vec::new(),
+            routes: Vec::new(),
         }
+    }
+
+    fn take_routes(&mut self, routes: Vec<RouteDraft>) {
+        let tables: Vec<_> = routes.iter().map(RouteDraft::settings).collect();
+        if let Some((first, _)) = tables.first() {
+            self.sources.insert(keys::ROUTE, first.clone());
+            self.shown.insert(keys::ROUTE, Shown::Tables(tables));
+        }
+        self.config.route = routes.iter().map(|route| route.config.clone()).collect();
+        self.routes = routes;
     }
 
     /// Where the value in force comes from.
@@ -228,6 +240,14 @@ impl Draft {
     /// Adds a mistake of the key's value in force.
     pub(super) fn blame(&mut self, key: &'static str, problem: impl Into<String>) {
         self.mistakes.push(Mistake { source: self.source(key), key: key.into(), problem: problem.into() });
+    }
+
+    /// Replaces a default by one that goes with what somebody set elsewhere. It stays a default.
+    pub(super) fn adapt_default(&mut self, key: &'static str, value: &str) {
+        let (known, _) = keys::find(key).expect("a key that is compared is a key");
+        if let Ok(shown) = known.field.apply(&Raw::loose(value), &mut self.config) {
+            self.shown.insert(key, shown);
+        }
     }
 
     /// Applies what one kind of source says: a key once, itself or by its file.

@@ -17,6 +17,8 @@ pub(super) enum Raw {
     Boolean(bool),
     /// A TOML array of strings, or the lines of a file.
     List(Vec<Zeroizing<String>>),
+    /// A TOML table, in the order of its names; `None` for what is no string.
+    Table(Vec<(String, Option<Zeroizing<String>>)>),
     /// Something that no key takes, with its article.
     Other(&'static str),
 }
@@ -34,7 +36,12 @@ impl Raw {
             DeValue::Float(_) => Self::Other("is a number with a fraction"),
             DeValue::Boolean(on) => Self::Boolean(*on),
             DeValue::Datetime(_) => Self::Other("is a date"),
-            DeValue::Table(_) => Self::Other("is a table"),
+            DeValue::Table(table) => {
+                let text = |value: &DeValue<'_>| value.as_str().map(|text| Zeroizing::new(text.to_owned()));
+                Self::Table(
+                    table.iter().map(|(name, value)| (name.get_ref().to_string(), text(value.get_ref()))).collect(),
+                )
+            }
             DeValue::Array(items) => items
                 .iter()
                 .map(|item| item.get_ref().as_str().map(|text| Zeroizing::new(text.to_owned())))
@@ -85,6 +92,17 @@ impl Raw {
         }
     }
 
+    /// Names and values of a table of strings, without white space around the values.
+    pub(super) fn pairs(&self) -> Result<Vec<(&str, &str)>, Refusal> {
+        let Self::Table(pairs) = self else { return Err(self.wrong_type()) };
+        let text = |(name, value): &'_ (String, Option<Zeroizing<String>>)| match value {
+            Some(_) => Ok(()),
+            None => Err(Refusal::of(name, "has a value that is not a string")),
+        };
+        pairs.iter().try_for_each(text)?;
+        Ok(pairs.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_ref()?.trim()))).collect())
+    }
+
     /// Refuses a value for being of another type than its key.
     pub(super) fn wrong_type(&self) -> Refusal {
         Refusal::unseen(match self {
@@ -92,6 +110,7 @@ impl Raw {
             Self::Integer(_) => "is a number",
             Self::Boolean(_) => "is a boolean",
             Self::List(_) => "is a list",
+            Self::Table(_) => "is a table",
             Self::Other(what) => what,
         })
     }

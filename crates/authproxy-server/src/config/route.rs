@@ -1,20 +1,21 @@
-//! `[[route]]`: an API behind the session. Read and checked here; a server that forwards comes later.
+//! `[[route]]`: an API behind the session.
+//!
+//! [`ROUTE_KEYS`](keys::ROUTE_KEYS) is the one table of what a route can say, [`check_routes`](rules::check_routes) what
+//! its values must be to each other and to those of other routes.
+
+mod headers;
+mod overlap;
+mod value;
+
+pub mod keys;
+pub(super) mod read;
+pub mod rules;
 
 use std::{path::PathBuf, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method};
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
 
-use super::{
-    mistake::{Mistake, Refusal, Source, cut},
-    origin::{Origin, parse_path},
-    raw::Raw,
-    suggest::nearest,
-    upstream::{InvalidUpstream, UpstreamUrl},
-};
+use super::upstream::UpstreamUrl;
 
 /// One API behind the session.
 ///
@@ -56,13 +57,14 @@ pub struct RouteConfig {
     pub user_header: Option<HeaderName>,
     /// Headers that carry a claim of a JWT access token: text, number or boolean, not checked. Default: none.
     pub claim_headers: Vec<(HeaderName, String)>,
-    /// What the upstream gets in addition; replaces the browser's own. Default: nothing.
+    /// What the upstream gets in addition; replaces the browser's own. Default: nothing. Mark values that are secrets as
+    /// sensitive: `Debug` then hides them. The configuration file's all are.
     pub add_request_headers: Vec<(HeaderName, HeaderValue)>,
     /// What the upstream does not get. Default: nothing beyond what no upstream gets.
     pub remove_request_headers: Vec<HeaderName>,
     /// What the browser gets in addition; replaces the upstream's own. Default: nothing.
     pub add_response_headers: Vec<(HeaderName, HeaderValue)>,
-    /// What the browser does not get. Default: nothing.
+    /// What of the upstream's answer the browser does not get; our own session cookie is none of it. Default: nothing.
     pub remove_response_headers: Vec<HeaderName>,
     /// For connecting to the upstream, TLS included, and for waiting for a free connection. Default 2 seconds.
     pub connect_timeout: Duration,
@@ -116,124 +118,4 @@ pub enum RouteAccess {
     Bearer,
     /// Everyone.
     Public,
-}
-
-const KEYS: [&str; 7] = ["prefix", "host", "upstream", "strip_prefix", "rewrite_prefix", "access", "methods"];
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-
-const PATH: &str = "a path such as /api, without escapes, dots and empty segments";
-const UPSTREAM: &str = "an http or https URL, such as http://127.0.0.1:9000, or unix:/path/to/socket";
-
-/// Reads one entry; `at` tells the line of an offset. `None` when it has mistakes, which are added.
-pub(super) fn read(
-    entry: &Spanned<DeValue<'_>>,
-    at: &dyn Fn(usize) -> Source,
-    mistakes: &mut Vec<Mistake>,
-) -> Option<RouteConfig> {
-    let before = mistakes.len();
-    let DeValue::Table(table) = entry.get_ref() else {
-        mistakes.push(mistake(at(entry.span().start), "route", "is not a table; allowed: [[route]] tables"));
-        return None;
-    };
-    let mut reader = Reader { table, at, mistakes };
-    reader.unknown_keys();
-    let prefix = reader.read("prefix", PATH, path).unwrap_or_default();
-    let upstream = reader.read("upstream", UPSTREAM, upstream);
-    let mut route = RouteConfig::new(prefix, upstream.unwrap_or_else(UpstreamUrl::nowhere));
-    route.host = reader.read("host", "a host name without a port", host);
-    route.strip_prefix = reader.read("strip_prefix", "true or false", Raw::switch).unwrap_or_default();
-    route.rewrite_prefix = reader.read("rewrite_prefix", PATH, path);
-    route.access = reader.read("access", "session, bearer or public", access).unwrap_or_default();
-    route.methods = reader.read("methods", &METHODS.join(", "), methods).unwrap_or_default();
-    let start = at(entry.span().start);
-    for key in ["prefix", "upstream"].into_iter().filter(|key| !table.contains_key(*key)) {
-        mistakes.push(mistake(start.clone(), &format!("route.{key}"), "is required"));
-    }
-    if route.strip_prefix && route.rewrite_prefix.is_some() {
-        let problem = "cannot be set together with route.strip_prefix";
-        mistakes.push(mistake(start, "route.rewrite_prefix", problem));
-    }
-    (mistakes.len() == before).then_some(route)
-}
-
-struct Reader<'a, 'i> {
-    table: &'a DeTable<'i>,
-    at: &'a dyn Fn(usize) -> Source,
-    mistakes: &'a mut Vec<Mistake>,
-}
-
-impl Reader<'_, '_> {
-    fn unknown_keys(&mut self) {
-        for word in self.table.keys().filter(|word| !KEYS.contains(&word.get_ref().as_ref())) {
-            let problem = match nearest(word.get_ref(), KEYS) {
-                Some(key) => format!("unknown key; did you mean route.{key}?"),
-                None => format!("unknown key; allowed: {}", KEYS.join(", ")),
-            };
-            let key = format!("route.{}", cut(word.get_ref()));
-            self.mistakes.push(mistake((self.at)(word.span().start), &key, problem));
-        }
-    }
-
-    fn read<T>(&mut self, key: &str, allowed: &str, parse: fn(&Raw) -> Result<T, Refusal>) -> Option<T> {
-        let (word, value) = self.table.get_key_value(key)?;
-        match parse(&Raw::from_toml(value.get_ref())) {
-            Ok(value) => Some(value),
-            Err(refusal) => {
-                let source = (self.at)(word.span().start);
-                self.mistakes.push(mistake(source, &format!("route.{key}"), refusal.explain(allowed, true)));
-                None
-            }
-        }
-    }
-}
-
-fn mistake(source: Source, key: &str, problem: impl Into<String>) -> Mistake {
-    Mistake { source, key: key.into(), problem: problem.into() }
-}
-
-fn path(raw: &Raw) -> Result<String, Refusal> {
-    let text = raw.text()?;
-    if !text.starts_with('/') {
-        return Err(Refusal::of(text, "does not begin with a slash"));
-    }
-    let odd = |b: u8| !(b.is_ascii_alphanumeric() || b"/-._~!$&'()*+,=:@".contains(&b));
-    if text.bytes().any(odd) {
-        return Err(Refusal::of(text, "has characters that a prefix cannot have"));
-    }
-    match parse_path(text) {
-        Ok(path) if path.is_empty() => Ok("/".into()),
-        Ok(path) => Ok(path),
-        Err(reason) => Err(Refusal::of(text, reason)),
-    }
-}
-
-fn host(raw: &Raw) -> Result<String, Refusal> {
-    let text = raw.text()?;
-    let refuse = || Refusal::of_url(text, "is not a host name");
-    let origin = Origin::parse(&format!("http://{text}")).map_err(|_| refuse())?;
-    // A port or a slash would have been dropped by the canonical form.
-    if text.eq_ignore_ascii_case(&origin.host()) { Ok(origin.host()) } else { Err(refuse()) }
-}
-
-fn upstream(raw: &Raw) -> Result<UpstreamUrl, Refusal> {
-    let text = raw.text()?;
-    text.parse().map_err(|InvalidUpstream(reason)| Refusal::of_url(text, reason))
-}
-
-fn access(raw: &Raw) -> Result<RouteAccess, Refusal> {
-    match raw.text()? {
-        "session" => Ok(RouteAccess::Session),
-        "bearer" => Ok(RouteAccess::Bearer),
-        "public" => Ok(RouteAccess::Public),
-        text => Err(Refusal::of(text, "is none of the known words")),
-    }
-}
-
-fn methods(raw: &Raw) -> Result<Vec<Method>, Refusal> {
-    let items = raw.items()?;
-    match items.iter().find(|item| !METHODS.contains(item)) {
-        Some(odd) => Err(Refusal::of(odd, "is no method that is forwarded")),
-        None if items.is_empty() => Err(Refusal::unseen("is empty")),
-        None => Ok(items.iter().filter_map(|item| item.parse().ok()).collect()),
-    }
 }

@@ -6,6 +6,7 @@ mod checks;
 mod mistakes;
 #[cfg(any())]
 mod routes;
+mod rules;
 mod secrets;
 mod sources;
 

@@ -68,6 +68,9 @@ impl FromStr for UpstreamUrl {
         if !socket.starts_with('/') || socket.ends_with('/') || socket.contains('\0') {
             return Err(InvalidUpstream("does not name a socket by its whole path"));
         }
+        if !path.is_empty() && !path.starts_with('/') {
+            return Err(InvalidUpstream("has something other than a path behind its socket"));
+        }
         let path = parse_path(path).map_err(InvalidUpstream)?;
         Ok(Self { location: Location::Unix(socket.into()), path })
     }

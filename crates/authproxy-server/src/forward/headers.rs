@@ -19,7 +19,7 @@ use crate::{
     cookie::SessionCookie,
     origin::Origins,
     service::Peer,
-    telemetry::{RequestId, X_REQUEST_ID},
+    telemetry::{RequestId, X_REQUEST_ID, traceparent},
 };
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -152,7 +152,7 @@ impl Onward<'_> {
         headers.append(VIA, via(self.version));
         headers.insert(X_REQUEST_ID, self.id.header());
         if !headers.get(TRACEPARENT).is_some_and(is_traceparent) || headers.get_all(TRACEPARENT).iter().count() > 1 {
-            headers.insert(TRACEPARENT, self.id.traceparent());
+            headers.insert(TRACEPARENT, traceparent());
             headers.remove(TRACESTATE); // it belongs to the trace that was not taken over
         }
     }
@@ -223,7 +223,8 @@ pub(crate) fn upgrade(headers: &HeaderMap, version: Version) -> Option<HeaderVal
     }
 }
 
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
+/// Takes out what concerns one connection only.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let nominated: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()

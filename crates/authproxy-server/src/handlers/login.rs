@@ -44,8 +44,9 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
     let opened = app.manager.open(credentials, hand_out).await?;
     close_former(app, &request.session).await;
 
-    let expires_in = opened.session.expires_at().since(app.manager.now()).as_secs();
-    let cookie = app.cookie.set(&opened.id, app.session_life(&opened.session));
+    // As the service said them: counted from now, whole seconds would fall short by the time that the login took.
+    let expires_in = opened.session.expires_at().since(opened.asked_at).as_secs();
+    let cookie = app.cookie.set(&opened.id, opened.session.session_ends_at().since(opened.asked_at));
     let body = if hand_out { tokens(opened, expires_in) } else { message(expires_in) };
     let mut response = response::json(StatusCode::OK, &body);
     response.headers_mut().insert(SET_COOKIE, cookie);

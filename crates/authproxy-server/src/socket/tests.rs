@@ -131,3 +131,19 @@ async fn a_peer_that_stops_reading_is_cut_off_and_a_slow_one_is_not() {
     assert_eq!(stopped.elapsed().as_secs(), 1);
     advance(Duration::ZERO).await;
 }
+
+/// How long the end of a connection takes whose peer has sent `sent`, and then does nothing.
+async fn end(sent: &[u8]) -> Duration {
+    let (mut peer, io) = duplex(1024);
+    let socket = Socket::new(io, PATIENCE, Busy::default());
+    peer.write_all(sent).await.unwrap();
+    let began = Instant::now();
+    socket.hang_up().await;
+    began.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_servers_end_only_a_peer_that_has_sent_something_is_lingered_for() {
+    assert_eq!(end(b"").await, Duration::ZERO);
+    assert_eq!(end(b"GET").await, LINGER);
+}

@@ -161,3 +161,57 @@ fn dev_says_what_is_running_and_where_the_docs_are() {
     }
     assert_eq!(crate::http::Ask::get("/docs").send(address).status, 200);
 }
+
+/// A configuration file of this test's own, gone afterwards.
+struct ConfigFile(std::path::PathBuf);
+
+impl ConfigFile {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("authproxy-blackbox-{name}-{}.toml", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for ConfigFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn routes_are_checked_and_shown_by_their_lines() {
+    let route = "[[route]]\nprefix = '/api'\nupstream = 'http://127.0.0.1:9000'\n";
+    let good = ConfigFile::new("good", &format!("{route}add_request_headers = {{ X-Key = 'canary-7f3a91c2' }}\n"));
+    let ended = run(&["check", "--dev", "--config", good.path()]);
+    let valid = "configuration is valid\nroute /api to http://127.0.0.1:9000, session\n";
+    assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (Some(0), valid, ""));
+    let shown = run(&["print-config", "--config", good.path()]);
+    let line = format!("prefix = \"/api\"                              # {}:2\n", good.path());
+    assert!(shown.stdout.contains(&line) && !shown.stdout.contains("canary"), "{}", shown.stdout);
+
+    let bad = ConfigFile::new("bad", &format!("{route}{route}body_limit = 'none'\n"));
+    for command in [&["dev"][..], &["check", "--dev"], &["serve", "--auth-url", "http://127.0.0.1:9"]] {
+        let ended = run(&[command, &["--config", bad.path()]].concat());
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""), "{ended:?}");
+        for named in [
+            "the configuration has 2 mistakes",
+            &format!("{}:5: route.prefix: \"/api\" is the prefix of another route", bad.path()),
+            &format!("{}:7: route.body_limit: \"none\" is not a size; allowed: a size from 0", bad.path()),
+        ] {
+            assert!(ended.stderr.contains(named), "{command:?}: {named} in {}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn dev_takes_a_file_with_routes() {
+    let file = ConfigFile::new("dev", "[[route]]\nprefix = '/api'\nupstream = 'http://127.0.0.1:9'\n");
+    let (program, address) = Program::dev(&["--config", file.path()]);
+    assert_eq!(crate::http::Ask::get("/docs").send(address).status, 200);
+    assert_eq!(program.stop().code, Some(0));
+}

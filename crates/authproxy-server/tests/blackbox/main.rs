@@ -9,5 +9,6 @@ mod outages;
 mod program;
 mod refreshing;
 mod signals;
+mod tls;
 mod usage;
 mod validation;

@@ -1,11 +1,15 @@
 //! The seed's usage flow and its endpoints, word for word.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use authproxy_server::config::TokenDelivery;
 use serde_json::json;
+use tokio::sync::Notify;
 
-use crate::harness::{Ask, Proxy};
+use crate::{
+    auth_service::Instead,
+    harness::{Ask, Proxy},
+};
 
 #[tokio::test]
 async fn the_seeds_usage_flow_works_word_for_word() {
@@ -135,8 +139,6 @@ async fn a_token_that_the_service_refuses_is_replaced_once() {
 
 #[tokio::test]
 async fn a_service_that_refuses_every_token_is_not_asked_in_a_loop() {
-    use crate::auth_service::Instead;
-
     let proxy = Proxy::start().await;
     let cookie = proxy.log_in().await;
     proxy.service.always("/protected", Instead::Answer(401, "application/json", r#"{"detail":"No"}"#.into()));
@@ -145,6 +147,25 @@ async fn a_service_that_refuses_every_token_is_not_asked_in_a_loop() {
     assert_eq!((proxy.service.received("/refresh").len(), proxy.service.received("/protected").len()), (1, 2));
     let answer = proxy.ask(&Ask::get("/session").cookie(&cookie)).await;
     assert_eq!(answer.status, 200, "the session lives");
+}
+
+#[tokio::test]
+async fn a_login_that_took_its_time_says_the_lifetimes_that_the_service_said() {
+    let proxy = Arc::new(Proxy::start().await);
+    let answer_now = Arc::new(Notify::new());
+    proxy.service.next("/login", Instead::Wait(answer_now.clone()));
+    let page = Ask::login("a@example.com", "password123").header("sec-fetch-site", "same-origin");
+    let login = tokio::spawn({
+        let proxy = proxy.clone();
+        async move { proxy.ask(&page).await }
+    });
+    proxy.service.until_received("/login", 1).await;
+    proxy.clock.advance(Duration::from_millis(1700));
+    answer_now.notify_one();
+    let answer = login.await.unwrap();
+    assert_eq!(answer.json(), json!({ "message": "Login successful", "expires_in": 120 }));
+    let set = answer.header("set-cookie").unwrap();
+    assert!(set.contains("Max-Age=240"), "{set}");
 }
 
 #[tokio::test]
@@ -228,8 +249,6 @@ async fn the_protected_resource_wants_a_bearer_token() {
 
 #[tokio::test]
 async fn a_body_of_the_service_comes_as_it_is_with_its_type() {
-    use crate::auth_service::Instead;
-
     let proxy = Proxy::start().await;
     for (content_type, body, expected) in [
         ("application/json", r#"{"a":  [1]}"#, "application/json"),

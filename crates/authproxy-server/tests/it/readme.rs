@@ -1,6 +1,11 @@
 //! The README's tables say what the code does.
 
-use authproxy_server::{config::keys, routes::TABLE};
+use std::path::PathBuf;
+
+use authproxy_server::{
+    config::{Inputs, Purpose, keys, load, route},
+    routes::TABLE,
+};
 
 const README: &str = include_str!("../../../../README.md");
 
@@ -9,6 +14,13 @@ fn the_readme_lists_every_key_as_it_is() {
     for row in keys::markdown().lines() {
         assert!(README.contains(row), "README.md has not this row of the configuration table:\n{row}");
     }
+}
+
+#[test]
+fn the_readme_lists_every_key_of_a_route_as_it_is_and_no_other() {
+    let section = README.split("\n## ").find(|section| section.starts_with("Routes\n")).expect("a section on routes");
+    let rows: Vec<_> = section.lines().filter(|line| line.starts_with('|')).collect();
+    assert_eq!(rows, route::keys::markdown().lines().collect::<Vec<_>>());
 }
 
 #[test]
@@ -28,4 +40,22 @@ fn the_readme_lists_every_endpoint_and_no_other() {
     expected.sort();
     found.sort();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn the_readmes_configurations_can_be_loaded() {
+    let configurations: Vec<_> =
+        README.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(!configurations.is_empty());
+    for text in configurations {
+        let inputs = Inputs {
+            purpose: Purpose::Serve,
+            file: Some(PathBuf::from("readme.toml")),
+            environment: Vec::new(),
+            flags: Vec::new(),
+            read: &|_| Ok(text.to_owned().into()),
+        };
+        let loaded = load(&inputs).unwrap_or_else(|mistakes| panic!("{mistakes:?}\n{text}"));
+        assert!(loaded.notes.is_empty(), "{:?}", loaded.notes);
+    }
 }

@@ -31,6 +31,16 @@ async fn a_request_under_way_is_answered_and_then_the_server_stops() {
 }
 
 #[tokio::test]
+async fn an_idle_connection_that_its_peer_keeps_open_does_not_hold_up_the_end() {
+    // Shorter than a connection is lingered for: one that is lingered for would be cut off.
+    let proxy = Proxy::with(|config| config.limits.drain_timeout = Duration::from_secs(1)).await;
+    let (silent, mut answered) = (proxy.connect().await, proxy.connect().await);
+    assert_eq!(answered.ask(&Ask::get("/session")).await.status, 401);
+    assert_eq!(proxy.stopped().await.connections_cut, 0);
+    drop((silent, answered));
+}
+
+#[tokio::test]
 async fn what_does_not_end_is_cut_off_at_the_deadline() {
     let proxy = Proxy::with(|config| {
         config.limits.drain_timeout = Duration::from_millis(100);

@@ -2,10 +2,11 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use tokio::net::TcpStream;
-
 use super::{ConnectionFault, Endpoint, Misbehaviour, Shared, answers::detail};
-use crate::http1::{Answer, Connection, RecordedRequest};
+use crate::{
+    http1::{Answer, Connection, RecordedRequest},
+    socket::Stream,
+};
 
 /// What becomes of the connection after a request.
 enum Then {
@@ -14,7 +15,7 @@ enum Then {
     Reset,
 }
 
-pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream) {
+pub(super) async fn serve(shared: Arc<Shared>, stream: Stream) {
     let mut connection = Connection::new(stream);
     match shared.next_connection() {
         ConnectionFault::None => {}

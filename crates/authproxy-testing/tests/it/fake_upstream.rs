@@ -1,5 +1,7 @@
 //! The upstream records bytes, and what its answering function asserts fails the test.
 
+mod plays;
+
 use authproxy_testing::{Answer, FakeUpstream};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -28,12 +28,16 @@ pub(super) struct Record {
     pub(super) removed: bool,
     /// What was handed out of this session, the newest last.
     pub(super) handed_out: Vec<Fingerprint>,
-    attempt: Option<Attempt>,
+    /// Boxed: few sessions are being refreshed at any moment.
+    attempt: Option<Box<Attempt>>,
     /// The first intent to present the current refresh token, once an attempt to do so has an unknown outcome.
     doubt_since: Option<Timestamp>,
     /// Whose commits were stored last, the newer first: a repeat is answered as the first time, also after one more.
-    committed: [Option<AttemptId>; 2],
+    committed: [Option<PlainId>; 2],
 }
+
+/// An [`AttemptId`] without a number's alignment, which would cost every record 60 bytes.
+type PlainId = [u8; 16];
 
 struct Attempt {
     id: AttemptId,
@@ -89,26 +93,30 @@ impl Record {
                 None => now,
             },
         };
-        self.attempt = Some(Attempt { id: begin.attempt, lease_ends_at: now.plus(begin.lease), first_intent });
+        let lease_ends_at = now.plus(begin.lease);
+        self.attempt = Some(Box::new(Attempt { id: begin.attempt, lease_ends_at, first_intent }));
         let lease = Lease { key, attempt: begin.attempt, base: self.session.version };
         Begun::Granted { lease, refresh_token, first_intent }
     }
 
     pub(super) fn commit(&mut self, lease: &Lease, commit: Commit) -> Committed {
-        if self.committed.contains(&Some(lease.attempt)) {
+        let attempt = lease.attempt.0.to_le_bytes();
+        if self.committed.contains(&Some(attempt)) {
             return Committed::Stored;
         }
         if self.session.version != lease.base {
             return Committed::Superseded(self.session.clone());
         }
-        self.session = commit.session;
+        // A successor of what is stored carries the key already; one that a caller made from nothing does not.
+        let stamped = commit.session.key == lease.key;
+        self.session = if stamped { commit.session } else { Arc::new(commit.session.kept_under(lease.key)) };
         if let Some(rotated) = commit.refresh_token {
             self.refresh_token = Some(rotated);
         }
         self.attempt = None;
         self.doubt_since = None;
         self.dead = None;
-        self.committed = [Some(lease.attempt), self.committed[0]];
+        self.committed = [Some(attempt), self.committed[0]];
         Committed::Stored
     }
 

@@ -1,4 +1,9 @@
-use super::{super::Purpose, Setup};
+use std::time::Duration;
+
+use super::{
+    super::{Purpose, Source, load::Shown},
+    Setup,
+};
 
 type Settings = &'static [(&'static str, &'static str)];
 
@@ -50,18 +55,26 @@ fn what_does_not_fit_together_is_refused() {
             ],
         ),
         (
-            &[("backend.timeout", "1s")],
+            &[("backend.timeout", "1s"), ("backend.connect_timeout", "2s")],
             vec![
-                "--set: backend.timeout: 1s is shorter than backend.connect_timeout (2s): connecting is part of the call; \
-                 allowed: at least 2s"
+                "--set: backend.connect_timeout: 2s is longer than backend.timeout (1s): connecting is part of the call; \
+                 allowed: at most 1s"
                     .into(),
             ],
         ),
         (
-            &[("limits.request_timeout", "5s")],
+            &[("limits.request_timeout", "5s"), ("backend.timeout", "6s")],
             vec![
-                "--set: limits.request_timeout: 5s is shorter than backend.timeout (10s): a login could be answered as \
-                 failed after the auth service accepted it; allowed: at least 10s"
+                "--set: backend.timeout: 6s is longer than limits.request_timeout (5s): a login could be answered as \
+                 failed after the auth service accepted it; allowed: at most 5s"
+                    .into(),
+            ],
+        ),
+        (
+            &[("limits.request_timeout", "1s"), ("backend.connect_timeout", "2s")],
+            vec![
+                "--set: backend.connect_timeout: 2s is longer than backend.timeout (1s): connecting is part of the call; \
+                 allowed: at most 1s"
                     .into(),
             ],
         ),
@@ -85,6 +98,7 @@ fn what_does_not_fit_together_is_refused() {
             ],
         ),
         (&[("auth_url", "http://127.0.0.1:8000/auth")], vec![own.into()]),
+        (&[("auth_url", "http://0.0.0.0:8000")], vec![own.into()]),
         (&[("auth_url", "http://localhost:8000")], vec![own.into()]),
         (
             &[("auth_url", "http://127.0.0.1:8000"), ("listen", "0.0.0.0:8000"), ("public_url", "https://a.example.com")],
@@ -99,8 +113,25 @@ fn what_does_not_fit_together_is_refused() {
 }
 
 #[test]
+fn tls_needs_both_files_and_an_https_origin() {
+    let both = "allowed: both, or none for plain HTTP";
+    let set =
+        |settings: &[(&str, &str)]| settings.iter().fold(Setup::serve(), |setup, (key, value)| setup.set(key, value));
+    let one = |key, other| vec![format!("--set: {key}: is set without {other}; {both}")];
+    assert_eq!(set(&[("tls.cert", "c")]).mistakes(), one("tls.cert", "tls.key"));
+    assert_eq!(set(&[("tls.key", "k")]).mistakes(), one("tls.key", "tls.cert"));
+    let tls = |key, value| set(&[("tls.cert", "c"), ("tls.key", "k"), (key, value)]);
+    let plain = "--set: public_url: is plain HTTP, and tls.cert is set; allowed: an https origin";
+    assert_eq!(tls("public_url", "http://localhost:8000").mistakes(), [plain]);
+    let unspecified = tls("listen", "0.0.0.0:8000").mistakes();
+    assert!(unspecified.len() == 1 && unspecified[0].starts_with("public_url: is required"), "{unspecified:?}");
+    let file = "tls.cert = ''\ntls.key = 'k'";
+    assert_eq!(Setup::serve().file(file).mistakes().len(), 1, "a value that could not be read is not called missing");
+}
+
+#[test]
 fn what_is_unusual_but_sound_is_accepted() {
-    let cases: [Settings; 10] = [
+    let cases: [Settings; 12] = [
         &[("public_url", "http://localhost:3000"), ("listen", "0.0.0.0:8000")],
         &[("public_url", "https://app.example.com"), ("listen", "[::]:8000")],
         &[("public_url", "http://app.example.com"), ("allow_insecure_http", "true")],
@@ -111,10 +142,32 @@ fn what_is_unusual_but_sound_is_accepted() {
         &[("listen", "127.0.0.1:0")],
         &[("auth_url", "http://127.0.0.2:8000")],
         &[("store.capacity", "1")],
+        &[("tls.cert", "c"), ("tls.key", "k"), ("listen", "192.168.1.5:8443")],
+        &[("tls.cert", "c"), ("tls.key", "k"), ("listen", "0.0.0.0:443"), ("public_url", "https://app.example.com")],
     ];
     for settings in cases {
         settings.iter().fold(Setup::serve(), |setup, (key, value)| setup.set(key, value)).loaded();
     }
+}
+
+/// A key that is set, and a key whose default is longer than the first one allows.
+#[test]
+fn a_default_gives_way_to_a_shorter_limit_that_was_set() {
+    let cases: [(&str, &str, &str, &str); 5] = [
+        ("backend.timeout", "500ms", "backend.connect_timeout", "\"500ms\""),
+        ("limits.request_timeout", "5s", "backend.timeout", "\"5s\""),
+        ("limits.request_timeout", "5s", "backend.connect_timeout", "\"2s\""),
+        ("limits.request_timeout", "1s500ms", "backend.connect_timeout", "\"1s500ms\""),
+        ("store.stale_max", "3s", "store.near_ttl", "\"3s\""),
+    ];
+    for (key, value, yielding, expected) in cases {
+        let loaded = Setup::serve().set(key, value).loaded();
+        let setting = loaded.settings.iter().find(|setting| setting.key == yielding).unwrap();
+        assert_eq!(setting.value, Shown::Toml(expected.into()), "{key} = {value}: {yielding}");
+        assert_eq!(setting.source, Source::Default, "{key} = {value}: {yielding}");
+    }
+    let config = Setup::serve().set("backend.timeout", "500ms").loaded().config;
+    assert_eq!(config.backend.connect_timeout, Duration::from_millis(500));
 }
 
 #[test]
@@ -157,6 +210,14 @@ fn what_may_not_be_meant_earns_a_note() {
         (
             Setup::of(Purpose::Serve).env("AUTH_URL", "http://auth:9000"),
             "auth_url is plain HTTP to another machine: passwords and tokens can be read on their way",
+        ),
+        (
+            Setup::serve().set("trusted_proxies", "10.0.0.0/8,0.0.0.0/0"),
+            "trusted_proxies holds every address: anyone who connects is believed",
+        ),
+        (
+            Setup::serve().file("[[route]]\nprefix = '/api'\nupstream = 'http://api.example.com'"),
+            "route.upstream (a.toml:3) is plain HTTP to another machine: tokens can be read on their way",
         ),
         (
             Setup::of(Purpose::Dev).set("tokens.access_ttl", "1h"),

@@ -3,7 +3,7 @@ use std::{ffi::OsString, os::unix::ffi::OsStringExt as _};
 use proptest::prelude::*;
 
 use super::{
-    super::{Purpose, keys::KEYS},
+    super::{Purpose, check_routes, keys::KEYS, route::keys::ROUTE_KEYS},
     Setup,
 };
 
@@ -81,6 +81,21 @@ fn bad_values() -> Vec<(&'static str, &'static str, String)> {
             "verbose",
             "\"verbose\" is none of the known words; allowed: error, warn, info, debug or trace".into(),
         ),
+        (
+            "trusted_proxies",
+            "127.0.0.1,10.0.0.1/8",
+            "\"10.0.0.1/8\" is an address inside of 10.0.0.0/8; allowed: a list of IP addresses and networks, such as \
+             127.0.0.1 and 10.0.0.0/8"
+                .into(),
+        ),
+        (
+            "verify.login_page",
+            "//login",
+            "\"//login\" begins with two slashes, which browsers read as the name of another host; allowed: a path such \
+             as /login, or an http or https URL"
+                .into(),
+        ),
+        ("tls.cert", "", "the value is empty; allowed: the path of a file".into()),
         ("route", "x", "the value can only be written in the configuration file; allowed: [[route]] tables".into()),
     ]
 }
@@ -94,7 +109,15 @@ fn a_bad_value_is_named_with_its_key_its_source_and_what_is_allowed() {
         let from_flag = Setup::serve().set(key, value).mistakes();
         assert_eq!(from_flag, [format!("--set: {key}: {sentence}")]);
         // In the file these are of another type, which has its own sentence.
-        if !["allowed_origins", "allow_insecure_http", "store.capacity", "limits.connections", "route"].contains(&key) {
+        let typed = [
+            "allowed_origins",
+            "allow_insecure_http",
+            "store.capacity",
+            "limits.connections",
+            "trusted_proxies",
+            "route",
+        ];
+        if !typed.contains(&key) {
             let from_file = Setup::serve().file(&format!("# a comment\n{key} = \"{value}\"")).mistakes();
             assert_eq!(from_file, [format!("a.toml:2: {key}: {sentence}")]);
         }
@@ -174,7 +197,6 @@ fn everything_is_said_at_once_and_in_order() {
         "a.toml:3: tokens.access_ttl: \"y\" is not a duration",
         "a.toml:5: lgo.level: unknown key; did you mean log.level?",
         "a.toml:6: route.upstream: is required",
-        "a.toml:6: route: routes are not available in this version",
         "AUTHPROXY_TOKEN_DELIVERY: token_delivery: \"z\" is none of the known words",
         "--set: log.levle: unknown key; did you mean log.level?",
         "--set: log.format: \"xml\" is none of the known words",
@@ -188,7 +210,7 @@ fn everything_is_said_at_once_and_in_order() {
         assert!(mistake.starts_with(start), "{start} in {mistakes:#?}");
     }
     let all = setup.load().expect_err("mistakes").to_string();
-    assert!(all.starts_with("the configuration has 11 mistakes\n  a.toml:2: "), "{all}");
+    assert!(all.starts_with("the configuration has 10 mistakes\n  a.toml:2: "), "{all}");
 }
 
 #[test]
@@ -251,8 +273,8 @@ fn toml_like() -> impl Strategy<Value = String> {
     let word = prop_oneof![
         (0..KEYS.len()).prop_map(|n| KEYS[n].name.to_owned()),
         "[a-z_.\"]{1,12}",
-        prop::sample::select(vec!["prefix", "upstream", "methods", "access", "host", "store.secrets_file"])
-            .prop_map(str::to_owned),
+        (0..ROUTE_KEYS.len()).prop_map(|n| ROUTE_KEYS[n].name.to_owned()),
+        Just("store.secrets_file".to_owned()),
     ];
     let value = prop_oneof![
         "[0-9]{1,22}|true|false|\\[\\]|\\{\\}|1.5|2026-01-01|inf",
@@ -269,11 +291,50 @@ fn toml_like() -> impl Strategy<Value = String> {
     prop::collection::vec(line, 0..12).prop_map(|lines| lines.join("\n"))
 }
 
+/// A route with a prefix, an upstream and some more keys, whose values are often right.
+fn route_like() -> impl Strategy<Value = String> {
+    let value = || {
+        prop_oneof![
+            "'/[a-z/]{0,8}'|'https?://[a-z.:0-9]{1,12}(/[a-z]{0,4})?'|'[0-9]{1,6}(ms|s|m|h|KiB|MiB|GiB)?'",
+            "true|false|0|[1-9][0-9]{0,6}|'(session|bearer|public)'|\\['(GET|POST|TRACE)', '[A-Z]{3,5}'\\]",
+            "'[A-Za-z_-]{1,12}'|\\['[A-Za-z_-]{1,12}', '(Cookie|Host|Authorization|X-A)'\\]",
+            "\\{ (X-A|X_A|Cookie|Authorization|Te) = '[ -&(-~]{0,8}', X-B = '[ -&(-~]{0,4}' \\}",
+        ]
+    };
+    let optional = ROUTE_KEYS.iter().map(|key| key.name).filter(|key| !["prefix", "upstream"].contains(key));
+    let keys = prop::sample::subsequence(optional.collect::<Vec<_>>(), 0..4);
+    let more = keys.prop_flat_map(move |keys| {
+        let lines: Vec<_> =
+            keys.into_iter().map(|key| value().prop_map(move |value| format!("{key} = {value}\n"))).collect();
+        lines.prop_map(|lines| lines.concat())
+    });
+    let prefix = "/(api|API|a|docs|login|auth)?(/[a-z]{1,2})?/?";
+    let upstream = "http://127\\.0\\.0\\.1:(8000|9000)|https://u|unix:/run/s";
+    (prefix, upstream, more)
+        .prop_map(|(prefix, upstream, more)| format!("[[route]]\nprefix = '{prefix}'\nupstream = '{upstream}'\n{more}"))
+}
+
 proptest! {
     #[test]
     fn any_file_is_loaded_or_refused(text in prop_oneof![toml_like(), "\\PC{0,200}", any::<String>()]) {
         if let Err(mistakes) = Setup::serve().file(&text).load() {
             prop_assert!(mistakes.iter().all(|mistake| !mistake.to_string().contains('\n')), "{}", mistakes);
+        }
+    }
+
+    #[test]
+    fn any_routes_are_loaded_and_pass_the_check_or_refused(routes in prop::collection::vec(route_like(), 0..5)) {
+        match Setup::serve().file(&routes.concat()).load() {
+            Ok(loaded) => {
+                prop_assert_eq!(loaded.config.route.len(), routes.len());
+                prop_assert_eq!(check_routes(&loaded.config.route, Some(loaded.config.listen)), Ok(()));
+            }
+            Err(mistakes) => {
+                for mistake in mistakes.iter() {
+                    let line = mistake.to_string();
+                    prop_assert!(line.starts_with("a.toml:") && line.contains(": route.") && !line.contains('\n'), "{}", line);
+                }
+            }
         }
     }
 

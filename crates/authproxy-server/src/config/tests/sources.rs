@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Another value than the default for every key that this version can set: as text, as TOML, and as it is shown.
-const VALUES: [(&str, &str, &str); 26] = [
+const VALUES: [(&str, &str, &str); 28] = [
     ("listen", "127.0.0.1:9000", "\"127.0.0.1:9000\""),
     ("auth_url", "https://other.example.com/v1", "\"https://other.example.com/v1\""),
     ("public_url", "https://app.example.com", "\"https://app.example.com\""),
@@ -41,6 +41,8 @@ const VALUES: [(&str, &str, &str); 26] = [
     ("limits.drain_timeout", "0s", "\"0s\""),
     ("log.format", "json", "\"json\""),
     ("log.level", "debug", "\"debug\""),
+    ("trusted_proxies", "10.0.0.0/8, ::1/128", r#"["10.0.0.0/8", "::1/128"]"#),
+    ("verify.login_page", "/login", "\"/login\""),
 ];
 
 fn value_of(loaded: &super::Loaded, key: &str) -> (Shown, Source) {
@@ -50,7 +52,7 @@ fn value_of(loaded: &super::Loaded, key: &str) -> (Shown, Source) {
 
 #[test]
 fn every_key_is_in_the_table_of_values_or_has_its_own_test() {
-    let others = ["admin.listen", "store.secrets", "route"];
+    let others = ["admin.listen", "store.secrets", "tls.cert", "tls.key", "route"];
     for key in KEYS.iter().filter(|key| !others.contains(&key.name)) {
         assert!(VALUES.iter().any(|(name, ..)| *name == key.name), "{}", key.name);
     }
@@ -113,6 +115,8 @@ fn every_value_reaches_its_own_field() {
         "connections: 50, header_timeout: 1s, body_timeout: 2s, request_timeout: 20s, idle_timeout: 60s, drain_timeout: 0ns",
         "capacity: 5000, secrets: 0, near_ttl: 1s, stale_max: 30s, durability: Async",
         "format: Json, level: Debug",
+        "trusted_proxies: [10.0.0.0/8, ::1/128]",
+        "login_page: Some(\"/login\")",
     ] {
         assert!(all.contains(piece), "{piece} in {all}");
     }
@@ -162,6 +166,22 @@ fn lists_are_trimmed_and_an_empty_one_clears_the_files() {
     let setup = Setup::serve().file("allowed_origins = ['https://A.example.com/', 'https://a.example.com:443']");
     assert_eq!(setup.loaded().config.allowed_origins, ["https://a.example.com"]);
     assert!(setup.env("AUTHPROXY_ALLOWED_ORIGINS", "").loaded().config.allowed_origins.is_empty());
+}
+
+#[test]
+fn the_certificate_and_its_key_are_set_together_by_every_source() {
+    let toml = Setup::serve().file("tls = { cert = 'cert.pem', key = 'key.pem' }");
+    let env = Setup::serve().env("AUTHPROXY_TLS__CERT", "cert.pem").env("AUTHPROXY_TLS__KEY", "key.pem");
+    let flags = Setup::serve().set("tls.cert", "cert.pem").set("tls.key", "key.pem");
+    for setup in [toml, env, flags] {
+        let loaded = setup.loaded();
+        assert_eq!(loaded.config.tls.cert.as_deref(), Some("cert.pem".as_ref()));
+        assert_eq!(loaded.config.tls.key.as_deref(), Some("key.pem".as_ref()));
+        assert_eq!(value_of(&loaded, "tls.key").0, Shown::Toml("\"key.pem\"".into()));
+        assert_eq!(loaded.config.default_public_url(loaded.config.listen), "https://127.0.0.1:8000");
+    }
+    let plain = Config::default();
+    assert_eq!(plain.default_public_url(plain.listen), "http://127.0.0.1:8000");
 }
 
 #[test]

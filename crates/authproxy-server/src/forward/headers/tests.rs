@@ -25,7 +25,7 @@ fn forwarded(route: &RouteConfig, trusted: bool, fields: &[(&str, &str)]) -> Vec
     let onward = Onward {
         route,
         cookie: COOKIE_OF_OURS,
-        peer: Peer { address: "[::ffff:192.0.2.7]:5".parse().unwrap(), tls: false },
+        peer: Peer { address: "[::ffff:192.0.2.7]:5".parse().unwrap(), tls: false, interim: None },
         peer_is_trusted: trusted,
         id: &id,
         version: Version::HTTP_11,
@@ -164,14 +164,13 @@ fn a_trace_is_taken_over_only_when_it_is_one() {
     ] {
         assert!(!is_traceparent(&HeaderValue::from_str(bad).unwrap()), "{bad}");
     }
-    let id = RequestId::of(&HeaderMap::new());
-    assert!(is_traceparent(&id.traceparent()));
+    assert!(is_traceparent(&traceparent()));
 }
 
 fn answered(access: RouteAccess, origin: Option<&str>, fields: &[(&str, &str)]) -> HeaderMap {
     let mut route = route();
     route.access = access;
-    let origins = Origins::new(Some("https://app.example"), ([127, 0, 0, 1], 1).into(), &[], false).unwrap();
+    let origins = Origins::new("https://app.example", &[], false).unwrap();
     let origin = origin.map(|origin| HeaderValue::from_str(origin).unwrap());
     let mut headers = map(fields);
     answer(&mut headers, &route, COOKIE_OF_OURS, Version::HTTP_11, origin.as_ref(), &origins);

@@ -1,0 +1,106 @@
+//! [`Bucket`]: six slots in a cache line, and a further bucket for what does not fit.
+
+use std::{
+    iter::successors,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::{ArcSwapOption, Guard};
+use once_cell::race::OnceBox;
+
+use crate::session::{Session, SessionKey};
+
+const SLOTS: usize = 6;
+
+/// Sessions whose keys begin alike. Methods that take a lock's holder for granted say so.
+///
+/// A tag only says where to look: what a reader returns is what names the key that it asked for, so it may read tags
+/// and slots while they change.
+#[derive(Default)]
+#[repr(align(64))]
+pub(super) struct Bucket {
+    /// A byte of each slot's key, never zero; zero where the slot is free.
+    tags: AtomicU64,
+    slots: [ArcSwapOption<Session>; SLOTS],
+    next: OnceBox<Bucket>,
+}
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Bucket>() == 64, "a bucket is one cache line");
+
+impl Bucket {
+    pub(super) fn get(&self, key: &SessionKey) -> Option<Arc<Session>> {
+        let tag = tag(key);
+        self.chain().find_map(|bucket| {
+            let tags = bucket.tags.load(Ordering::Acquire).to_le_bytes();
+            bucket.slots.iter().zip(tags).find_map(|(slot, tagged)| {
+                let session = (tagged == tag).then(|| slot.load())?;
+                // Only a session that is asked for has its count written to.
+                is_of(key, session.as_ref()).then(|| Guard::into_inner(session))?
+            })
+        })
+    }
+
+    /// Puts a session in the place of its earlier version, which is returned, or into a free slot. Under the lock.
+    pub(super) fn insert(&self, session: Arc<Session>) -> Option<Arc<Session>> {
+        if let Some((bucket, place)) = self.place_of(&session.key) {
+            return bucket.slots[place].swap(Some(session));
+        }
+        let (bucket, place) = self.free_place();
+        let tag = tag(&session.key);
+        bucket.slots[place].store(Some(session));
+        bucket.tag(place, tag); // after the slot, so that a reader who sees the tag sees the session
+        None
+    }
+
+    /// Empties the slot of this key. Under the lock.
+    pub(super) fn remove(&self, key: &SessionKey) -> Option<Arc<Session>> {
+        let (bucket, place) = self.place_of(key)?;
+        bucket.tag(place, 0);
+        bucket.slots[place].swap(None)
+    }
+
+    pub(super) fn sessions(&self) -> impl Iterator<Item = Arc<Session>> {
+        self.chain().flat_map(|bucket| bucket.slots.iter().filter_map(ArcSwapOption::load_full))
+    }
+
+    fn place_of(&self, key: &SessionKey) -> Option<(&Self, usize)> {
+        self.chain().find_map(|bucket| {
+            let place = bucket.slots.iter().position(|slot| is_of(key, slot.load().as_ref()))?;
+            Some((bucket, place))
+        })
+    }
+
+    fn free_place(&self) -> (&Self, usize) {
+        let free = |bucket: &Self| bucket.slots.iter().position(|slot| slot.load().is_none());
+        let mut bucket = self;
+        loop {
+            match free(bucket) {
+                Some(place) => return (bucket, place),
+                None => bucket = bucket.next.get_or_init(Box::default),
+            }
+        }
+    }
+
+    fn chain(&self) -> impl Iterator<Item = &Self> {
+        successors(Some(self), |bucket| bucket.next.get())
+    }
+
+    fn tag(&self, place: usize, tag: u8) {
+        let mut tags = self.tags.load(Ordering::Relaxed).to_le_bytes();
+        tags[place] = tag;
+        self.tags.store(u64::from_le_bytes(tags), Ordering::Release);
+    }
+}
+
+/// Bits of a key that its bucket's number does not depend on.
+fn tag(key: &SessionKey) -> u8 {
+    key.spread().to_le_bytes()[7] | 1
+}
+
+fn is_of(key: &SessionKey, session: Option<&Arc<Session>>) -> bool {
+    session.is_some_and(|session| session.key == *key)
+}

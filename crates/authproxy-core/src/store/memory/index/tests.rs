@@ -1,0 +1,233 @@
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use proptest::{collection::vec, prelude::*};
+
+use super::{Index, LOAD, SEGMENT};
+use crate::{
+    clock::Timestamp,
+    session::{Session, SessionKey, Version, Zones},
+    token::AccessToken,
+};
+
+/// A key whose hash is `hash`, so that a test may say which bucket it falls into.
+fn key(hash: u64, rest: u8) -> SessionKey {
+    SessionKey::spreading(hash, rest)
+}
+
+/// A key among many, spread as the keys of sessions are.
+fn spread(number: u64) -> SessionKey {
+    key((number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32), 0)
+}
+
+fn session(key: SessionKey, version: u64) -> Arc<Session> {
+    let at = Timestamp::from_secs(1);
+    let zones = Zones { refresh_at: at, wait_at: at, expires_at: at };
+    let mut session = Session::new("user".into(), AccessToken::new("access").unwrap(), zones, at, at).kept_under(key);
+    session.version = Version(version);
+    Arc::new(session)
+}
+
+fn found(index: &Index, key: &SessionKey) -> Option<u64> {
+    index.get(key).map(|session| {
+        assert_eq!(session.key, *key, "another key's session");
+        session.version.0
+    })
+}
+
+#[test]
+fn every_session_is_found_while_the_index_grows_past_a_segment() {
+    let sessions = (3 * LOAD * SEGMENT) as u64;
+    let index = Index::new(usize::try_from(sessions).unwrap());
+    for number in 0..sessions {
+        index.insert(session(spread(number), number));
+        assert_eq!(found(&index, &spread(number / 2)), Some(number / 2));
+    }
+    assert!((0..sessions).all(|number| found(&index, &spread(number)) == Some(number)));
+    assert!((sessions..2 * sessions).all(|number| index.get(&spread(number)).is_none()));
+    assert!(index.segments.iter().all(|segment| segment.get().is_some()), "it has grown to its capacity");
+}
+
+#[test]
+fn more_sessions_than_were_announced_are_found_too() {
+    let index = Index::new(1);
+    let sessions = 4 * (LOAD * SEGMENT) as u64;
+    for number in 0..sessions {
+        index.insert(session(spread(number), number));
+    }
+    assert!((0..sessions).all(|number| found(&index, &spread(number)) == Some(number)));
+    assert!((0..sessions).all(|number| index.remove(&spread(number)).is_some()));
+    assert!((0..sessions).all(|number| index.get(&spread(number)).is_none()));
+}
+
+#[test]
+fn keys_that_hash_alike_are_told_apart() {
+    let index = Index::new(100);
+    for rest in 0..100 {
+        index.insert(session(key(7, rest), rest.into()));
+    }
+    assert!(index.remove(&key(7, 50)).is_some());
+    for rest in 0..100 {
+        assert_eq!(found(&index, &key(7, rest)), (rest != 50).then_some(rest.into()));
+    }
+}
+
+#[test]
+fn a_small_index_has_one_segment() {
+    let index = Index::new(1_000_000);
+    for number in 0..10 {
+        index.insert(session(spread(number), 1));
+    }
+    assert_eq!(index.segments.iter().filter(|segment| segment.get().is_some()).count(), 1);
+}
+
+#[test]
+fn a_session_that_is_taken_out_is_let_go() {
+    let index = Index::new(10);
+    let kept = session(spread(1), 1);
+    index.insert(kept.clone());
+    index.insert(session(spread(1), 2));
+    assert_eq!(Arc::strong_count(&kept), 1, "a replaced version");
+    let latest = Arc::downgrade(&index.get(&spread(1)).unwrap());
+    drop(index.remove(&spread(1)));
+    assert!(latest.upgrade().is_none(), "a removed session");
+}
+
+/// Runs `read` over and over on two threads while `write` runs, and at least once.
+fn while_writing(read: impl Fn() + Sync, write: impl FnOnce()) {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let last = done.load(Ordering::Acquire);
+                    read();
+                    if last {
+                        return;
+                    }
+                }
+            });
+        }
+        write();
+        done.store(true, Ordering::Release);
+    });
+}
+
+#[test]
+fn a_session_that_stays_is_found_at_every_moment_of_growth() {
+    const STAY: u64 = 20;
+    for _ in 0..20 {
+        let index = Index::new(100_000);
+        for number in 0..STAY {
+            index.insert(session(spread(number), 1));
+        }
+        let read = || (0..STAY).for_each(|number| assert_eq!(found(&index, &spread(number)), Some(1)));
+        while_writing(read, || (STAY..3_000).for_each(|number| index.insert(session(spread(number), 1))));
+    }
+}
+
+#[test]
+fn a_reader_sees_one_of_a_keys_own_versions_and_never_an_older_one_again() {
+    // All in one bucket and its overflow, so that slots pass from one key to another all the time.
+    let keys: Vec<_> = (0..12).map(|rest| key(3, rest)).collect();
+    let index = Index::new(100);
+    for key in &keys {
+        index.insert(session(*key, 1));
+    }
+    let read = || {
+        for key in &keys {
+            let (earlier, later) = (found(&index, key), found(&index, key));
+            if let (Some(earlier), Some(later)) = (earlier, later) {
+                assert!(earlier <= later, "version {later} after {earlier}");
+            }
+        }
+    };
+    while_writing(read, || {
+        for version in 2..3_000 {
+            for key in keys.iter().skip(usize::try_from(version % 3).unwrap()).step_by(2) {
+                if version % 5 == 0 {
+                    index.remove(key);
+                    assert!(index.get(key).is_none(), "found after it was removed");
+                } else {
+                    index.insert(session(*key, version));
+                    assert_eq!(found(&index, key), Some(version));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn writers_of_different_keys_lose_nothing_of_each_other() {
+    let index = Index::new(10_000);
+    thread::scope(|scope| {
+        for writer in 0..4_u64 {
+            let index = &index;
+            scope.spawn(move || {
+                for number in (writer..4_000).step_by(4) {
+                    index.insert(session(spread(number), number));
+                    if number % 3 == 0 {
+                        assert_eq!(index.remove(&spread(number)).unwrap().version, Version(number));
+                    }
+                }
+            });
+        }
+    });
+    assert!((0..4_000).all(|number| found(&index, &spread(number)) == (number % 3 != 0).then_some(number)));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Insert(SessionKey, u64),
+    Remove(SessionKey),
+    Get(SessionKey),
+}
+
+/// Keys of few hashes, so that they meet in buckets, and of few others, so that they meet themselves.
+fn any_key() -> impl Strategy<Value = SessionKey> {
+    (prop_oneof![0..4_u64, (0..64_u64).prop_map(|high| high << 56 | high), any::<u64>()], 0..3_u8)
+        .prop_map(|(hash, rest)| key(hash, rest))
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (any_key(), any::<u64>()).prop_map(|(key, version)| Step::Insert(key, version)),
+        2 => any_key().prop_map(Step::Remove),
+        1 => any_key().prop_map(Step::Get),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn an_index_is_a_map(steps in vec(any_step(), 1..400)) {
+        let index = Index::new(50);
+        let mut map = HashMap::new();
+        for step in steps {
+            match step {
+                Step::Insert(key, version) => {
+                    index.insert(session(key, version));
+                    map.insert(key, version);
+                }
+                Step::Remove(key) => {
+                    let removed = index.remove(&key).map(|session| session.version.0);
+                    prop_assert_eq!(removed, map.remove(&key));
+                }
+                Step::Get(key) => prop_assert_eq!(found(&index, &key), map.get(&key).copied()),
+            }
+            prop_assert_eq!(*index.len.lock().unwrap(), map.len());
+        }
+        for (key, version) in map {
+            prop_assert_eq!(found(&index, &key), Some(version));
+        }
+    }
+}

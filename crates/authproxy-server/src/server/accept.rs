@@ -1,0 +1,171 @@
+//! Which connections are taken, how many at once, and how they all end.
+
+use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
+
+use http::Request;
+use hyper::body::Incoming;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{http1, http2, refusal};
+use crate::{
+    config::LimitsConfig,
+    problem::Problem,
+    response::Response,
+    service::{App, Peer},
+    socket::{Busy, Interim, Patience, Socket},
+    tls::{Accepted, Tls},
+};
+
+/// How many connections over the cap are told so at the same time; further ones are closed without a word.
+const REFUSALS: usize = 64;
+/// How long the accept loop pauses when the system has no more sockets to give: at first, and at most.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// All connections of a server, each in a task of its own.
+pub(super) struct Connections {
+    app: Arc<App>,
+    tls: Option<Tls>,
+    patience: Patience,
+    slots: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
+    tasks: TaskTracker,
+    draining: CancellationToken,
+    cut_off: CancellationToken,
+}
+
+impl Connections {
+    /// No connections yet, and never more than `limits` allows; secure ones when there is `tls`.
+    pub(super) fn new(app: Arc<App>, tls: Option<Tls>, limits: &LimitsConfig) -> Self {
+        Self {
+            app,
+            tls,
+            patience: Patience { head: limits.header_timeout, idle: limits.idle_timeout, write: limits.body_timeout },
+            slots: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
+            refusals: Arc::new(Semaphore::new(REFUSALS)),
+            tasks: TaskTracker::new(),
+            draining: CancellationToken::new(),
+            cut_off: CancellationToken::new(),
+        }
+    }
+
+    /// Accepts connections until `shutdown` resolves; then the listener is closed.
+    pub(super) async fn accept_until(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown);
+        let mut pause = ACCEPT_PAUSE;
+        loop {
+            let accepted = tokio::select! {
+                () = &mut shutdown => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, address)) => {
+                    pause = ACCEPT_PAUSE;
+                    self.spawn(stream, Peer { address, tls: self.tls.is_some(), interim: None });
+                }
+                // The peer's affair: it hung up before it was accepted.
+                Err(error) if is_about_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, "no connection can be accepted");
+                    tokio::select! {
+                        () = &mut shutdown => return,
+                        () = sleep(pause) => {}
+                    }
+                    pause = (2 * pause).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    fn spawn(&self, stream: TcpStream, peer: Peer) {
+        // Answers are small and written whole: waiting for more to send only delays them.
+        let _ = stream.set_nodelay(true);
+        let (tls, patience, draining) = (self.tls.clone(), self.patience, self.draining.clone());
+        if let Ok(slot) = self.slots.clone().try_acquire_owned() {
+            let (app, cut_off) = (self.app.clone(), self.cut_off.clone());
+            let answer = move |request: Request<Incoming>, interim| {
+                let (app, peer) = (app.clone(), Peer { interim, ..peer.clone() });
+                async move { app.answer(request, peer).await }
+            };
+            self.tasks.spawn(async move {
+                let _slot = slot;
+                tokio::select! {
+                    () = cut_off.cancelled() => {}
+                    () = serve(stream, tls, patience, draining, answer) => {}
+                }
+            });
+        } else if let Ok(permit) = self.refusals.clone().try_acquire_owned() {
+            tokio::spawn(async move {
+                let _permit = permit;
+                tracing::warn!("the limit of connections is reached");
+                turn_away(stream, tls, patience).await;
+            });
+        }
+    }
+
+    /// Lets every connection finish its request; returns how many had to be cut off at the deadline.
+    pub(super) async fn drain(&self, deadline: Instant) -> usize {
+        self.draining.cancel();
+        self.tasks.close();
+        let left = deadline.saturating_duration_since(Instant::now());
+        if timeout(left, self.tasks.wait()).await.is_ok() {
+            return 0;
+        }
+        let cut = self.tasks.len();
+        self.cut_off.cancel();
+        self.tasks.wait().await;
+        cut
+    }
+}
+
+/// Serves one connection. Its errors are its own: they end it, and nothing else.
+async fn serve<A, F>(stream: TcpStream, tls: Option<Tls>, patience: Patience, draining: CancellationToken, answer: A)
+where
+    A: Fn(Request<Incoming>, Option<Interim>) -> F,
+    F: Future<Output = Response> + Send + 'static,
+{
+    let Some(tls) = tls else { return http1::serve(stream, patience, draining, answer).await };
+    let accepted = tokio::select! {
+        () = draining.cancelled() => return,
+        accepted = tls.accept(stream, patience.head) => accepted,
+    };
+    match accepted {
+        Accepted::Http2(stream) => http2::serve(stream, patience, draining, answer).await,
+        Accepted::Http1(stream) => http1::serve(stream, patience, draining, answer).await,
+        Accepted::NotTls(stream) => refuse(stream, patience, Problem::NotTls).await,
+        Accepted::Nothing => {}
+    }
+}
+
+/// Tells a peer that there is no room for it.
+async fn turn_away(stream: TcpStream, tls: Option<Tls>, patience: Patience) {
+    let Some(tls) = tls else { return refuse(stream, patience, Problem::TooManyConnections).await };
+    match tls.accept(stream, patience.head).await {
+        Accepted::Http2(stream) => {
+            let draining = CancellationToken::new();
+            // What the peer sends before it has seen the goodbye is answered.
+            draining.cancel();
+            http2::serve(stream, patience, draining, |_, _| async { refusal::response(Problem::TooManyConnections) })
+                .await;
+        }
+        Accepted::Http1(stream) => refuse(stream, patience, Problem::TooManyConnections).await,
+        Accepted::NotTls(_) | Accepted::Nothing => {}
+    }
+}
+
+async fn refuse(stream: impl AsyncRead + AsyncWrite + Unpin, patience: Patience, problem: Problem) {
+    refusal::refuse(Socket::new(stream, patience, Busy::default()), problem).await;
+}
+
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}

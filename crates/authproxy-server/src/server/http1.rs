@@ -1,0 +1,116 @@
+//! One connection that speaks HTTP/1, until it ends or becomes a tunnel.
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::{Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body::{Frame, SizeHint};
+use hyper::{
+    body::Incoming,
+    server::conn::http1::{Builder, Parts},
+    service::service_fn,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use super::refusal;
+use crate::{
+    body::Body,
+    forward::DownloadError,
+    response::Response,
+    socket::{Busy, BusyGuard, Interim, Patience, Socket},
+    telemetry,
+    tunnel::Tunnel,
+};
+
+/// The largest head that hyper is given; `framing.rs` refuses larger ones before.
+const HEAD_BUFFER: usize = 64 * 1024;
+
+/// Answers the requests of one connection. When `draining` is cancelled, the one under way is its last.
+///
+/// # Cancel safety
+///
+/// Dropping it closes the connection where it stands.
+pub(super) async fn serve<S, A, F>(io: S, patience: Patience, draining: CancellationToken, answer: A)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    A: Fn(Request<Incoming>, Option<Interim>) -> F,
+    F: Future<Output = Response>,
+{
+    let busy = Busy::default();
+    let socket = Socket::new(io, patience, busy.clone());
+    let switched = Mutex::new(None);
+    let service = service_fn(|request| {
+        let (guard, interim) = (busy.begin(), Some(busy.interim()));
+        let (answered, switched) = (answer(request, interim), &switched);
+        Box::pin(async move {
+            let mut response = answered.await;
+            let tunnel = Tunnel::take(response.extensions_mut());
+            let mut guard = Some(guard);
+            if let Some(tunnel) = tunnel.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) {
+                // The connection stays busy: what the peer sends from here on is no request.
+                *switched.lock().unwrap_or_else(PoisonError::into_inner) = Some((tunnel, guard.take()));
+            }
+            Ok::<_, Infallible>(response.map(|body| Answering { body, _busy: guard }))
+        })
+    });
+    let mut connection =
+        Builder::new().header_read_timeout(None).max_buf_size(HEAD_BUFFER + 8 * 1024).serve_connection(socket, service);
+
+    let mut drained = pin!(draining.cancelled());
+    let mut is_draining = false;
+    let outcome = poll_fn(|cx| {
+        if !is_draining && drained.as_mut().poll(cx).is_ready() {
+            is_draining = true;
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        connection.poll_without_shutdown(cx)
+    })
+    .await;
+    let Parts { io: socket, read_buf, .. } = connection.into_parts();
+    if let Err(error) = &outcome {
+        tracing::debug!(cause = %telemetry::chain(error), "a connection ended early");
+    }
+    let switched = switched.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match (switched, socket.refusal()) {
+        (Some((tunnel, _busy)), _) if outcome.is_ok() && socket.may_switch() => {
+            let (io, unread) = socket.into_io();
+            tunnel.run(io, [read_buf, unread].concat().into()).await;
+        }
+        (None, Some(refusal)) => refusal::refuse(socket, refusal.into()).await,
+        _ if is_draining => socket.hang_up().await,
+        _ => socket.close().await,
+    }
+}
+
+/// An answer's body; until its end the peer owes nothing, however long the upstream is silent.
+struct Answering {
+    body: Body,
+    _busy: Option<BusyGuard>,
+}
+
+impl http_body::Body for Answering {
+    type Data = Bytes;
+    type Error = DownloadError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! A socket of HTTP/2: its bytes are h2's affair, the time that they take is ours.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep_until},
+};
+
+use super::{Patience, frames::Frames, pace::WritePace};
+
+/// A peer's socket.
+pub(crate) struct Watched<S> {
+    io: S,
+    patience: Patience,
+    frames: Frames,
+    /// Since when the peer is in the middle of a frame or of a header block.
+    unfinished_since: Option<Instant>,
+    timer: Pin<Box<Sleep>>,
+    pace: WritePace,
+}
+
+impl<S> Watched<S> {
+    /// Wraps a connection that was just accepted.
+    pub(crate) fn new(io: S, patience: Patience) -> Self {
+        let now = Instant::now();
+        Self {
+            io,
+            patience,
+            frames: Frames::default(),
+            unfinished_since: Some(now),
+            timer: Box::pin(sleep_until(now)),
+            pace: WritePace::new(patience.write),
+        }
+    }
+
+    fn arrived(&mut self, bytes: &[u8]) {
+        let completed = self.frames.completed();
+        self.frames.advance(bytes);
+        if !self.frames.is_unfinished() {
+            self.unfinished_since = None;
+        } else if self.unfinished_since.is_none() || self.frames.completed() > completed {
+            self.unfinished_since = Some(Instant::now());
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        if Pin::new(&mut this.io).poll_read(cx, buffer)?.is_ready() {
+            this.arrived(&buffer.filled()[before..]);
+            return Poll::Ready(Ok(()));
+        }
+        let Some(since) = this.unfinished_since else { return Poll::Pending };
+        let until = since + this.patience.head;
+        if this.timer.deadline() != until {
+            this.timer.as_mut().reset(until);
+        }
+        ready!(this.timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.io).poll_write(cx, bytes);
+        this.pace.pass(cx, outcome)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.io).poll_write_vectored(cx, buffers);
+        this.pace.pass(cx, outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.io).poll_flush(cx);
+        this.pace.pass(cx, outcome)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.io).poll_shutdown(cx);
+        this.pace.pass(cx, outcome)
+    }
+}

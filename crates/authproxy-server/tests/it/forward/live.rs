@@ -1,0 +1,160 @@
+//! Connections that last end with their session, within a second, and are counted.
+
+use authproxy_testing::{EventStream, Play};
+use tokio::time::{Duration, Instant, timeout};
+
+use super::{
+    client::{Client, PATIENCE},
+    site::Site,
+    upgrades,
+};
+use crate::harness::Ask;
+
+/// What the issue allows, and what a busy machine needs on top.
+const WITHIN: Duration = Duration::from_millis(2500);
+
+/// A WebSocket, a stream of events and a long poll of one session.
+struct Lasting {
+    websocket: Client,
+    events: Client,
+    poll: Client,
+    stream: EventStream,
+}
+
+impl Lasting {
+    /// Opens them; `cookie` stands in the paths, so that each session has its own.
+    async fn open(site: &Site) -> Self {
+        let name = &site.cookie[site.cookie.len() - 6..];
+        let stream = EventStream::new();
+        let (events_path, poll_path) = (format!("/api/events/{name}"), format!("/api/poll/{name}"));
+        site.upstream.on(&events_path, Play::events(&stream));
+        site.upstream.on(&poll_path, Play::never());
+        let (mut websocket, head) = upgrades::open(site, &format!("/api/ws/{name}")).await;
+        assert_eq!(head.status, 101);
+        websocket.send("hello").await;
+        websocket.exactly(5).await.unwrap();
+        let mut events = site.connect().await;
+        events.send(site.get(&events_path).bytes()).await;
+        assert_eq!(events.head().await.status, 200);
+        let mut poll = site.connect().await;
+        poll.send(site.get(&poll_path).bytes()).await;
+        site.upstream.until_requests(&poll_path, 1).await;
+        Self { websocket, events, poll, stream }
+    }
+
+    /// Fails unless all three end in time, at both ends.
+    async fn assert_ended(mut self, site: &Site) {
+        let began = Instant::now();
+        timeout(PATIENCE, self.websocket.closed()).await.unwrap();
+        let rest = self.events.closed().await;
+        assert!(!rest.ends_with(b"0\r\n\r\n"), "the stream does not look complete");
+        let status = self.poll.closed_or_answered().await;
+        assert!(matches!(status, None | Some(401)), "{status:?}");
+        self.stream.until_listeners(0).await;
+        assert!(began.elapsed() < WITHIN, "{:?}", began.elapsed());
+        site.upstream.until_open_connections(0).await;
+    }
+
+    /// Fails unless all three still work.
+    async fn assert_lives(&mut self) {
+        self.websocket.send("still").await;
+        assert_eq!(self.websocket.exactly(5).await.unwrap(), b"still");
+        self.stream.send("still");
+        assert_eq!(self.events.exactly(b"d\r\ndata: still\n\n\r\n".len()).await.unwrap(), b"d\r\ndata: still\n\n\r\n");
+    }
+}
+
+#[tokio::test]
+async fn a_logout_ends_them() {
+    let site = Site::start().await;
+    let lasting = Lasting::open(&site).await;
+    assert_eq!(site.ask(&Ask::post("/logout").cookie(&site.cookie)).await.status, 200);
+    lasting.assert_ended(&site).await;
+    assert_eq!(site.ask(&site.get("/api/x")).await.status, 401);
+}
+
+#[tokio::test]
+async fn the_sessions_expiry_ends_them() {
+    let site = Site::start().await;
+    let lasting = Lasting::open(&site).await;
+    site.proxy.clock.advance(Duration::from_secs(13 * 3600));
+    lasting.assert_ended(&site).await;
+    assert_eq!(site.ask(&site.get("/api/x")).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_verdict_of_the_auth_service_ends_them() {
+    let site = Site::start().await;
+    let lasting = Lasting::open(&site).await;
+    site.proxy.service.forget_all_tokens();
+    site.upstream.on("/api/r", Play::unauthorized(None));
+    assert_eq!(site.ask(&site.get("/api/r")).await.status, 401);
+    site.upstream.until_requests("/api/r", 1).await;
+    lasting.assert_ended_but_for_idle(&site).await;
+}
+
+impl Lasting {
+    /// [`Self::assert_ended`], where a connection may rest at the upstream for another request.
+    async fn assert_ended_but_for_idle(mut self, _site: &Site) {
+        let began = Instant::now();
+        self.websocket.closed().await;
+        self.events.closed().await;
+        self.poll.closed_or_answered().await;
+        self.stream.until_listeners(0).await;
+        assert!(began.elapsed() < WITHIN, "{:?}", began.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn an_access_tokens_end_is_not_the_sessions_and_ends_nothing() {
+    let site = Site::start().await;
+    let mut lasting = Lasting::open(&site).await;
+    site.proxy.clock.advance(Duration::from_secs(125));
+    assert_eq!(site.ask(&site.get("/api/x")).await.status, 200, "refreshed");
+    lasting.assert_lives().await;
+}
+
+#[tokio::test]
+async fn another_sessions_logout_ends_nothing_of_ours() {
+    let mut site = Site::start().await;
+    let mut ours = Lasting::open(&site).await;
+    let our_cookie = std::mem::replace(&mut site.cookie, site.proxy.log_in().await);
+    let theirs = Lasting::open(&site).await;
+    assert_eq!(site.ask(&Ask::post("/logout").cookie(&site.cookie)).await.status, 200);
+    theirs.assert_ended_but_for_idle(&site).await;
+    ours.assert_lives().await;
+    assert_eq!(site.ask(&Ask::get("/api/x").cookie(&our_cookie)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_login_in_the_same_browser_ends_those_of_the_session_before() {
+    let site = Site::start().await;
+    let lasting = Lasting::open(&site).await;
+    let reply = site.ask(&Ask::login("a@example.com", "password123").cookie(&site.cookie)).await;
+    assert_eq!(reply.status, 200);
+    lasting.assert_ended(&site).await;
+}
+
+#[tokio::test]
+async fn they_are_counted() {
+    let mut site = Site::with_config(|config| config.limits.drain_timeout = Duration::from_millis(100)).await;
+    let mut lasting = Lasting::open(&site).await;
+    // A request counts as one that lasts after 300 ms; this takes longer.
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    lasting.assert_lives().await;
+    site.proxy.stop();
+    assert_eq!(site.proxy.stopped().await.connections_lasting, 3);
+}
+
+#[tokio::test]
+async fn public_streams_belong_to_no_session() {
+    let site = Site::start().await;
+    let stream = EventStream::new();
+    site.upstream.on("/open/events", Play::events(&stream));
+    let mut events = site.connect().await;
+    events.send(site.get("/open/events").bytes()).await;
+    assert_eq!(events.head().await.status, 200);
+    assert_eq!(site.ask(&Ask::post("/logout").cookie(&site.cookie)).await.status, 200);
+    stream.send("still");
+    assert_eq!(events.exactly(3).await.unwrap(), b"d\r\n");
+}

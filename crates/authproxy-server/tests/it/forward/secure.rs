@@ -1,0 +1,162 @@
+//! Upstreams behind TLS and on Unix sockets.
+
+use std::path::PathBuf;
+
+use authproxy_testing::{Answer, FakeUpstream, Play, Protocol};
+use tokio::time::Duration;
+
+use super::{
+    site::{Site, routes},
+    upgrades,
+};
+use crate::harness::{Ask, Proxy};
+
+/// A file of this test's own.
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+impl Site {
+    /// A PEM file with some authority.
+    pub(super) async fn authority(name: &str) -> PathBuf {
+        let file = file(&format!("{name}.pem"));
+        FakeUpstream::with_tls(&[Protocol::Http1]).await.write_authority(&file).unwrap();
+        file
+    }
+
+    async fn behind_tls(name: &str, protocols: &[Protocol]) -> Self {
+        let upstream = FakeUpstream::with_tls(protocols).await;
+        let ca = file(&format!("{name}.pem"));
+        upstream.write_authority(&ca).unwrap();
+        Self::of(upstream, |config| {
+            config.route.iter_mut().for_each(|route| route.upstream_ca = Some(ca.clone()));
+        })
+        .await
+    }
+}
+
+#[tokio::test]
+async fn an_https_upstream_is_spoken_to_in_the_protocol_that_it_offers() {
+    for (name, protocols, line, host) in [
+        ("both", &[Protocol::Http2, Protocol::Http1][..], "POST /api/x?a=%2F HTTP/2\r\n", true),
+        ("h1", &[Protocol::Http1], "POST /api/x?a=%2F HTTP/1.1\r\n", true),
+    ] {
+        let site = Site::behind_tls(name, protocols).await;
+        let reply = site.ask(&site.post("/api/x?a=%2F", "order")).await;
+        assert_eq!(reply.status, 200);
+        let request = site.received("/api/x");
+        assert!(request.head.starts_with(line.as_bytes()), "{}", String::from_utf8_lossy(&request.head));
+        assert_eq!(request.header("host").is_some(), host);
+        assert_eq!(request.header_values("host"), [site.upstream.url().strip_prefix("https://").unwrap()]);
+        assert_eq!(request.body(), b"order");
+        assert_eq!(request.header("authorization"), Some("Bearer CANARY-token-a1"));
+        assert!(!request.contains(site.cookie.split_once('=').unwrap().1));
+        for _ in 0..5 {
+            site.assert_serves().await;
+        }
+        assert_eq!(site.upstream.connections(), 1);
+    }
+}
+
+#[tokio::test]
+async fn trailers_and_large_bodies_cross_over_http2() {
+    let site = Site::behind_tls("h2_bodies", &[Protocol::Http2]).await;
+    let large: String = "0123456789abcdef".repeat(128 * 1024);
+    let answer = Answer::new(200, "text/plain", large.clone());
+    site.upstream.on("/api/large", Play::chunked(answer, &[("x-sum", "1")]));
+    let mut connection = site.connect().await;
+    let reply = connection.ask(&site.post("/api/large", &large).header("te", "trailers")).await;
+    assert_eq!((reply.status, reply.is_complete, reply.text() == large), (200, true, true));
+    assert_eq!(reply.trailers, [("x-sum".to_owned(), "1".to_owned())]);
+    assert_eq!(site.received("/api/large").tally.length, large.len() as u64);
+    site.assert_serves_on(&mut connection).await;
+}
+
+#[tokio::test]
+async fn many_requests_share_one_http2_connection_and_none_gets_anothers_answer() {
+    let site = Site::behind_tls("h2_shared", &[Protocol::Http2]).await;
+    let mut connections = Vec::new();
+    for number in 0..50 {
+        let path = format!("/api/{number}");
+        site.upstream.on(&path, Play::answer(Answer::json(200, number.to_string())));
+        let mut connection = site.connect().await;
+        connection.send(site.get(&path).bytes()).await;
+        connections.push(connection);
+    }
+    for (number, connection) in connections.iter_mut().enumerate() {
+        assert_eq!(connection.reply().await.text(), number.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_reset_stream_is_502_and_its_connection_serves_on() {
+    let site = Site::behind_tls("h2_reset", &[Protocol::Http2]).await;
+    site.assert_serves().await;
+    site.upstream.on("/api/reset", Play::reading([authproxy_testing::Step::Reset]));
+    let reply = site.ask(&site.get("/api/reset")).await;
+    assert_eq!((reply.status, site.upstream.requests_of("/api/reset").len()), (502, 1));
+    site.assert_serves().await;
+}
+
+#[tokio::test]
+async fn a_websocket_goes_over_http1_although_the_upstream_prefers_http2() {
+    let site = Site::behind_tls("wss", &[Protocol::Http2, Protocol::Http1]).await;
+    site.assert_serves().await;
+    let (mut connection, head) = upgrades::open(&site, "/api/ws").await;
+    assert_eq!(head.status, 101);
+    connection.send("hello").await;
+    assert_eq!(connection.exactly(5).await.unwrap(), b"hello");
+}
+
+#[tokio::test]
+async fn an_upstream_that_cannot_show_who_it_is_gets_nothing() {
+    let upstream = FakeUpstream::with_tls(&[Protocol::Http1]).await;
+    let other = Site::authority("other_authority").await;
+    let url = upstream.url();
+    let proxy = Proxy::with(|config| {
+        config.route = routes(&url);
+        config.route.iter_mut().for_each(|route| route.upstream_ca = Some(other.clone()));
+    })
+    .await;
+    let cookie = proxy.log_in().await;
+    let answer = proxy.ask(&Ask::get("/api/x").cookie(&cookie)).await;
+    assert_eq!((answer.status, answer.detail()), (502, "No secure connection to the upstream".into()));
+    assert!(upstream.requests().is_empty());
+    assert_eq!(proxy.ask(&Ask::get("/session").cookie(&cookie)).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_upstream_that_speaks_no_tls_gets_nothing_either() {
+    let plain = FakeUpstream::start().await;
+    let ca = Site::authority("plain").await;
+    let url = format!("https://localhost:{}", plain.addr().port());
+    let proxy = Proxy::with(|config| {
+        config.route = routes(&url);
+        for route in &mut config.route {
+            (route.upstream_ca, route.connect_timeout) = (Some(ca.clone()), Duration::from_secs(1));
+        }
+    })
+    .await;
+    let cookie = proxy.log_in().await;
+    assert!([502, 504].contains(&proxy.ask(&Ask::get("/api/x").cookie(&cookie)).await.status));
+    assert!(plain.requests().is_empty());
+}
+
+#[tokio::test]
+async fn an_upstream_may_be_a_unix_socket() {
+    let upstream = FakeUpstream::on_unix_socket(file("forward.sock")).await.unwrap();
+    let site = Site::of(upstream, |_| {}).await;
+    let mut connection = site.connect().await;
+    assert_eq!(connection.ask(&site.post("/api/x", "order")).await.status, 200);
+    let request = site.received("/api/x");
+    assert_eq!((request.header("host"), request.body()), (Some("localhost"), b"order".to_vec()));
+    site.assert_serves_on(&mut connection).await;
+    let (mut tunnel, head) = upgrades::open(&site, "/api/ws").await;
+    assert_eq!(head.status, 101);
+    tunnel.send("hello").await;
+    assert_eq!(tunnel.exactly(5).await.unwrap(), b"hello");
+    site.upstream.refuse_connections().await;
+    assert_eq!(connection.ask(&site.get("/api/x")).await.status, 502);
+    site.upstream.accept_connections().await;
+    site.assert_serves_on(&mut connection).await;
+}
