@@ -6,6 +6,7 @@ import path from "node:path";
 import { chromium } from "playwright-core";
 
 export const PATIENCE = 20_000;
+const LONGEST_VISIT = 120_000;
 
 let passed = 0;
 let failed = 0;
@@ -112,7 +113,10 @@ export async function visit({ program, args, announced, signal = "SIGTERM", onLi
   try {
     const origin = await serving;
     context = await launch();
-    await drive(context, origin, await watch(context, origin, isWanted));
+    const late = new Promise((_, reject) => {
+      setTimeout(() => reject(new Error("the visit takes too long")), LONGEST_VISIT).unref();
+    });
+    await Promise.race([drive(context, origin, await watch(context, origin, isWanted)), late]);
   } catch (error) {
     check("the page can be driven to the end", false, `${error.stack}`);
   } finally {

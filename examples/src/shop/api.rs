@@ -1,6 +1,7 @@
 //! The API: who am I, an order, a stream of events.
 
 use std::{
+    io::{self, Write},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -128,15 +129,20 @@ struct Open {
 
 impl Open {
     fn new(api: Arc<Api>) -> Self {
-        println!("event streams open: {}", api.streams.fetch_add(1, Ordering::Relaxed) + 1);
+        say_open(api.streams.fetch_add(1, Ordering::Relaxed) + 1);
         Self { api }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        println!("event streams open: {}", self.api.streams.fetch_sub(1, Ordering::Relaxed) - 1);
+        say_open(self.api.streams.fetch_sub(1, Ordering::Relaxed) - 1);
     }
+}
+
+fn say_open(count: u64) {
+    // Standard output may be closed; the stream is no worse for it.
+    let _ = writeln!(io::stdout(), "event streams open: {count}");
 }
 
 impl Refused {
