@@ -37,13 +37,13 @@ pub(crate) struct Args {
     /// Requests a second of the open loop, which latency is measured by
     #[arg(long, default_value_t = 5000)]
     pub(crate) rate: u32,
-    /// Measure only the sides with this in their name
+    /// Measure only the side of this name; may be repeated
     #[arg(long)]
-    pub(crate) only: Option<String>,
+    pub(crate) only: Vec<String>,
     /// Measure nothing: send so many requests to each side once, for a profiler
     #[arg(long)]
     pub(crate) requests: Option<usize>,
-    /// What the sides are run under, with its flags: "strace -c -f -o /tmp/calls"
+    /// What the sides are run under, with its flags: "strace -D -c -f -o /tmp/calls"
     #[arg(long, default_value = "")]
     pub(crate) under: String,
     /// Where the measurements are written, as JSON

@@ -92,7 +92,7 @@ fn sides(args: &Args) -> Vec<Box<dyn Side>> {
     if let Some(other) = &args.other_authproxy {
         sides.insert(2, authproxy(OTHER, other, HOUR));
     }
-    sides.retain(|side| args.only.as_deref().is_none_or(|part| side.name().contains(part)));
+    sides.retain(|side| args.only.is_empty() || args.only.iter().any(|name| name == side.name()));
     sides
 }
 
