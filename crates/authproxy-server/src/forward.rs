@@ -168,11 +168,10 @@ pub(crate) async fn handle(
         caller,
     };
     let (mut response, mut connection) = exchange.send(&mut body).await?;
-    if exchange.was_refused(&response)
-        && exchange.renew(body.is_kept()).await?
-        && let Some(second) = exchange.send_again(&mut body).await
-    {
-        (response, connection) = second?;
+    if exchange.was_refused(&response) && exchange.renew(body.is_kept()).await? {
+        // Before the second try: it may need the place that the first one takes.
+        connection.give_up(&response);
+        (response, connection) = exchange.send(&mut body).await?;
     }
     exchange.answer(response, connection).await
 }
@@ -189,26 +188,19 @@ struct Exchange<'a> {
 type Head = (Response<Incoming>, Connection);
 
 impl Exchange<'_> {
+    /// Sends the request; a second time only with a body that is kept.
     async fn send(&self, body: &mut Source) -> Result<Head, Problem> {
-        match self.send_again(body).await {
-            Some(outcome) => outcome,
-            None => Err(Problem::Internal),
-        }
-    }
-
-    /// Sends the request; `None` when its body is gone.
-    async fn send_again(&self, body: &mut Source) -> Option<Result<Head, Problem>> {
-        let request = self.request(body.take()?);
+        let request = self.request(body.take().ok_or(Problem::Internal)?);
         let route = self.destination.route;
         let protocols = if self.onward.upgrade.is_some() { Protocols::Http1 } else { Protocols::All };
         let wait =
             Wait { patience: route.config.first_byte_timeout, progress: body.progress(), session: self.session() };
         let sent = route.upstream.send(request, protocols, |sending| wait.for_head(sending)).await;
         // What went wrong with the peer's own body is the peer's to hear.
-        Some(sent.map_err(|error| match body.progress().and_then(upload::Progress::failed) {
+        sent.map_err(|error| match body.progress().and_then(upload::Progress::failed) {
             Some(failed) => failed.into(),
             None => Problem::Upstream(error),
-        }))
+        })
     }
 
     fn request(&self, body: Upload) -> Request<Upload> {

@@ -13,6 +13,7 @@ use http::{
     header::HOST,
     uri::{PathAndQuery, Scheme},
 };
+use http_body::Body;
 use hyper::{
     body::Incoming,
     client::conn::{TrySendError, http1, http2},
@@ -159,6 +160,13 @@ impl Connection {
                 address_http2(&mut request);
                 Box::pin(sender.try_send_request(request))
             }
+        }
+    }
+
+    /// Is done with an answer that nobody reads: the connection rests if there is nothing left to read.
+    pub(crate) fn give_up(self, answer: &Response<Incoming>) {
+        if answer.body().is_end_stream() {
+            self.give_back();
         }
     }
 
