@@ -15,23 +15,25 @@ mod upload;
 mod upstream;
 mod wait;
 
-use std::{borrow::Cow, future::pending, sync::Arc};
+use std::{borrow::Cow, pin::pin, sync::Arc};
 
 use authproxy_core::{
     manager::ReadyToken,
     session::{SessionId, SessionKey},
 };
+use futures_util::future::select;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{
-        AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HOST, ORIGIN, SET_COOKIE, TRANSFER_ENCODING, UPGRADE,
-        WWW_AUTHENTICATE,
+        AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, SET_COOKIE,
+        TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
     },
     request::Parts,
     uri::PathAndQuery,
 };
 use hyper::{body::Incoming, ext, upgrade};
 use hyper_util::rt::TokioIo;
+use tokio_util::sync::CancellationToken;
 
 pub use self::connect::TrustError;
 use self::{
@@ -66,6 +68,8 @@ pub(crate) struct Forwarder {
     table: Table,
     routes: Vec<Route>,
     pub(crate) live: Arc<Live>,
+    /// Cancelled when the server ends: what has no end of its own ends then, everything else is finished.
+    pub(crate) shutdown: CancellationToken,
 }
 
 /// One `[[route]]`.
@@ -102,7 +106,8 @@ impl Forwarder {
             let connector = Connector::new(&config.upstream, config.upstream_ca.as_deref(), &config.prefix)?;
             Ok(Route { upstream: Arc::new(Upstream::new(config, connector)), config: config.clone() })
         });
-        Ok(Self { table, routes: routes.collect::<Result<_, _>>()?, live: Arc::default() })
+        let routes = routes.collect::<Result<_, _>>()?;
+        Ok(Self { table, routes, live: Arc::default(), shutdown: CancellationToken::new() })
     }
 
     /// The route of a request; `None` when it has none.
@@ -255,8 +260,14 @@ impl Exchange<'_> {
             return Err(Problem::Upstream(UpstreamError::TwoLengths));
         }
         self.clean(&mut response);
-        let session = self.session();
-        Ok(response.map(|body| Body::Streamed(Box::new(Download::new(body, connection, route.idle_timeout, session)))))
+        let is_endless = response.headers().get(CONTENT_TYPE).is_some_and(is_event_stream);
+        Ok(response.map(|body| {
+            let mut download = Download::new(body, connection, route.idle_timeout, self.session());
+            if is_endless {
+                download.end_with(&self.app.forwarder.shutdown);
+            }
+            Body::Streamed(Box::new(download))
+        }))
     }
 
     /// Makes the connection a tunnel: what the browser and the upstream say on it is theirs from here on, as long as
@@ -270,11 +281,12 @@ impl Exchange<'_> {
         let upgraded =
             upgrade::on(&mut response).await.map_err(|error| Problem::Upstream(UpstreamError::Closed(error)))?;
         let lasting = self.session().map(|(live, key)| live.enter(key));
+        let shutdown = self.app.forwarder.shutdown.clone();
         let ended = async move {
             let _in_use = connection;
             match &lasting {
-                Some(lasting) => lasting.ended().cancelled().await,
-                None => pending().await,
+                Some(lasting) => drop(select(pin!(lasting.ended().cancelled()), pin!(shutdown.cancelled())).await),
+                None => shutdown.cancelled().await,
             }
         };
         let mut answer = response.map(|_| Body::whole(""));
@@ -303,6 +315,12 @@ impl Exchange<'_> {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
     }
+}
+
+/// Whether a content type is that of server-sent events.
+fn is_event_stream(content_type: &HeaderValue) -> bool {
+    let name = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    name.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
 }
 
 fn check_method(route: &RouteConfig, method: &Method) -> Result<(), Problem> {

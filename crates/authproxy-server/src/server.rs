@@ -97,6 +97,7 @@ impl Server {
 
         tracing::info!("shutting down");
         let connections_lasting = app.forwarder.live.len();
+        app.forwarder.shutdown.cancel();
         let deadline = Instant::now() + limits.drain_timeout;
         let connections_cut = connections.drain(deadline).await;
         drop(watch);

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{
     headers,
@@ -29,6 +29,8 @@ pub(crate) enum DownloadError {
     TooSlow,
     #[error("the session ended")]
     SessionEnded,
+    #[error("the server ends")]
+    ShuttingDown,
 }
 
 /// The body of an upstream's answer.
@@ -43,6 +45,8 @@ pub(crate) struct Download {
     timer: Option<Pin<Box<Sleep>>>,
     session: Option<(Arc<Live>, SessionKey)>,
     lasting: Option<(Lasting, Pin<Box<WaitForCancellationFutureOwned>>)>,
+    /// The server's end, for a stream that has none of its own.
+    shutdown: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 impl Download {
@@ -54,8 +58,8 @@ impl Download {
         session: Option<(Arc<Live>, SessionKey)>,
     ) -> Self {
         let (began, silent_since, timer, lasting) = (Instant::now(), None, None, None);
-        let connection = Some(connection);
-        let mut download = Self { body, connection, patience, began, silent_since, timer, session, lasting };
+        let (connection, shutdown) = (Some(connection), None);
+        let mut download = Self { body, connection, patience, began, silent_since, timer, session, lasting, shutdown };
         // An answer without a body is not asked for its end either.
         if download.body.is_end_stream() {
             download.give_back();
@@ -63,8 +67,16 @@ impl Download {
         download
     }
 
+    /// Ends it with the server: it would never end by itself.
+    pub(crate) fn end_with(&mut self, shutdown: &CancellationToken) {
+        self.shutdown = Some(Box::pin(shutdown.clone().cancelled_owned()));
+    }
+
     /// Waits for a reason to stop waiting for the upstream.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<DownloadError> {
+        if self.shutdown.as_mut().is_some_and(|shutdown| shutdown.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(DownloadError::ShuttingDown);
+        }
         let silence_ends = *self.silent_since.get_or_insert_with(Instant::now) + self.patience;
         loop {
             if let Some((_, ended)) = &mut self.lasting

@@ -1,6 +1,6 @@
 //! Connections that last end with their session, within a second, and are counted.
 
-use authproxy_testing::{EventStream, Play};
+use authproxy_testing::{Answer, EventStream, Gate, Play};
 use tokio::time::{Duration, Instant, timeout};
 
 use super::{
@@ -163,4 +163,26 @@ async fn public_streams_belong_to_no_session() {
     assert_eq!(site.ask(&Ask::post("/logout").cookie(&site.cookie)).await.status, 200);
     stream.send("still");
     assert_eq!(events.chunk(&mut head).await.unwrap().unwrap(), b"data: still\n\n");
+}
+
+#[tokio::test]
+async fn the_servers_end_waits_for_an_answer_but_not_for_a_stream_or_a_tunnel() {
+    let mut site = Site::start().await; // it would wait for 30 s
+    let (tunnel, _) = upgrades::open(&site, "/api/ws/end").await;
+    let (stream, gate) = (EventStream::new(), Gate::new());
+    site.upstream.on("/open/events", Play::events(&stream));
+    site.upstream.on("/api/slow", Play::answer(Answer::json(200, "1")).held(&gate));
+    let mut events = site.connect().await;
+    events.send(site.get("/open/events").bytes()).await;
+    events.head().await;
+    let mut slow = site.connect().await;
+    slow.send(site.get("/api/slow").bytes()).await;
+    gate.arrived().await;
+
+    site.proxy.stop();
+    timeout(PATIENCE, events.closed()).await.unwrap();
+    gate.open();
+    assert_eq!(slow.reply().await.text(), "1");
+    assert_eq!(site.proxy.stopped().await.connections_cut, 0);
+    drop(tunnel);
 }
