@@ -24,6 +24,10 @@ bench:
     cargo bench --package authproxy-core
     ./scripts/cold-start
 
+# A forwarded request beside nginx's, and with refreshes beside without; says whether the bounds are kept.
+bench-forward *flags:
+    ./scripts/bench {{flags}}
+
 # The manager's protocol, explored exhaustively.
 model:
     cargo nextest run --package authproxy-core --test model --no-capture

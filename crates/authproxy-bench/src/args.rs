@@ -13,9 +13,9 @@ pub(crate) struct Args {
     /// The authproxy to measure
     #[arg(long, default_value = "target/release/authproxy")]
     pub(crate) authproxy: PathBuf,
-    /// A second authproxy, measured beside the first: a build from before a change, say
+    /// Another authproxy, measured beside the first: a build from before a change, say; may be repeated
     #[arg(long)]
-    pub(crate) other_authproxy: Option<PathBuf>,
+    pub(crate) other_authproxy: Vec<PathBuf>,
     /// The nginx to measure
     #[arg(long, default_value = "nginx")]
     pub(crate) nginx: PathBuf,
@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// Sessions that the load's requests belong to, in turn
     #[arg(long, default_value_t = 1000)]
     pub(crate) sessions: u32,
-    /// Requests a second of the open loop, which latency is measured by
+    /// Requests a second of the open loop, which latency is measured by; 0 leaves it out
     #[arg(long, default_value_t = 5000)]
     pub(crate) rate: u32,
     /// Measure only the side of this name; may be repeated

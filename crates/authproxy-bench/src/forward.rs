@@ -23,7 +23,6 @@ const SHORT: Duration = Duration::from_secs(2);
 pub(crate) const NGINX: &str = "nginx proxy_pass";
 pub(crate) const AUTHPROXY: &str = "authproxy";
 pub(crate) const REFRESHING: &str = "authproxy, refreshing";
-const OTHER: &str = "other authproxy";
 
 /// Runs the whole comparison and says what came of it.
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
@@ -89,8 +88,9 @@ fn sides(args: &Args) -> Vec<Box<dyn Side>> {
         authproxy(AUTHPROXY, &args.authproxy, HOUR),
         authproxy(REFRESHING, &args.authproxy, SHORT),
     ];
-    if let Some(other) = &args.other_authproxy {
-        sides.insert(2, authproxy(OTHER, other, HOUR));
+    for other in &args.other_authproxy {
+        let file = other.file_name().unwrap_or_default().to_string_lossy();
+        sides.push(authproxy(&format!("other {file}"), other, HOUR));
     }
     sides.retain(|side| args.only.is_empty() || args.only.iter().any(|name| name == side.name()));
     sides

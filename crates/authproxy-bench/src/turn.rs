@@ -30,7 +30,7 @@ pub(crate) struct Turn {
 }
 
 /// What was measured under one load.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Measured {
     pub(crate) answers: u64,
     /// Kinds of failures, with their numbers.
@@ -53,7 +53,10 @@ pub(crate) fn take(side: &dyn Side, round: usize, stage: &Stage<'_>, args: &Args
     // All its processes and threads that matter exist by now.
     let family = running.process.family()?;
     let limit = measure(&running, &family, Pace::Closed, args)?;
-    let steady = measure(&running, &family, Pace::Open(args.rate), args)?;
+    let steady = match args.rate {
+        0 => Measured::default(),
+        rate => measure(&running, &family, Pace::Open(rate), args)?,
+    };
     let rss_kib = family.rss_kib();
     Ok(Turn { side: side.name().into(), round, limit, steady, rss_kib, presentations: stage.auth.presentations() })
 }
@@ -86,8 +89,8 @@ fn measure(running: &Running, family: &Family, pace: Pace, args: &Args) -> io::R
     let mut edges = Vec::new();
     let mut outcome = load.run(|| edges.push(family.cpu_time()))?;
     let [begin, end] = edges[..] else { return Err(io::Error::other("a load has two edges")) };
-    let (cpu, elapsed) = ((end - begin).as_secs_f64(), outcome.elapsed.as_secs_f64());
-    let [p50_us, p99_us, p999_us, longest_us] = outcome.percentiles([500, 990, 999, 1000]);
+    let (cpu, elapsed) = (end.saturating_sub(begin).as_secs_f64(), outcome.elapsed.as_secs_f64());
+    let percentiles = outcome.percentiles([500, 990, 999, 1000]);
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52 answers")]
     let answers = outcome.answers() as f64;
     Ok(Measured {
@@ -96,9 +99,9 @@ fn measure(running: &Running, family: &Family, pace: Pace, args: &Args) -> io::R
         requests_per_second: answers / elapsed,
         cpu_us_per_request: if answers > 0.0 { cpu * 1e6 / answers } else { 0.0 },
         cpu_share: cpu / elapsed,
-        p50_us,
-        p99_us,
-        p999_us,
-        longest_us,
+        p50_us: percentiles[0],
+        p99_us: percentiles[1],
+        p999_us: percentiles[2],
+        longest_us: percentiles[3],
     })
 }

@@ -23,7 +23,8 @@ pub(super) fn of(turns: &[Turn]) -> Vec<Bound> {
     let ratio = |name, at_most, [upper, lower]: [&str; 2], figure: fn(&Turn) -> f64| {
         let of = |side: &str, round| turns.iter().find(|turn| turn.side == side && turn.round == round).map(figure);
         let rounds = 1..=turns.iter().map(|turn| turn.round).max().unwrap_or_default();
-        let ratios: Vec<f64> = rounds.filter_map(|round| Some(of(upper, round)? / of(lower, round)?)).collect();
+        let ratios = rounds.filter_map(|round| Some(of(upper, round)? / of(lower, round)?));
+        let ratios: Vec<f64> = ratios.filter(|ratio| ratio.is_finite()).collect();
         (!ratios.is_empty()).then(|| Bound { name, at_most, ratio: Spread::of(ratios) })
     };
     [
