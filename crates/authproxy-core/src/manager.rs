@@ -124,7 +124,8 @@ impl TokenManager {
         if let Some(ready) = self.peek(key) {
             return Ok(ready);
         }
-        self.inner.access_token(key, AccessOptions::default()).await
+        // Boxed: whoever finds the token ready must not carry the space that waiting needs.
+        Box::pin(self.inner.access_token(key, AccessOptions::default())).await
     }
 
     /// The session's access token, by a caller's own demands.

@@ -285,7 +285,9 @@ impl Exchange<'_> {
         let ended = async move {
             let _in_use = connection;
             match &lasting {
-                Some(lasting) => drop(select(pin!(lasting.ended().cancelled()), pin!(shutdown.cancelled())).await),
+                Some(lasting) => {
+                    let _ = select(pin!(lasting.ended().cancelled()), pin!(shutdown.cancelled())).await;
+                }
                 None => shutdown.cancelled().await,
             }
         };

@@ -152,7 +152,8 @@ impl App {
         target::check(head)?;
         match resolve(&head.method, head.uri.path()) {
             Resolved::Route(route) => {
-                let own = self.own(route, head, body, peer, seen);
+                // Boxed: a forwarded request must not carry the space that these need.
+                let own = Box::pin(self.own(route, head, body, peer, seen));
                 timeout(self.limits.request_timeout, own).await.unwrap_or(Err(Problem::TooSlow))
             }
             Resolved::Options(allow) => Ok(options(&allow)),

@@ -10,6 +10,7 @@ mod watched;
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     sync::{
         Arc,
@@ -237,8 +238,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// Reads from the peer. The space for it is the stack's, so that ten thousand idle connections hold none.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut space = [0; READ_BYTES];
-        let mut read = ReadBuf::new(&mut space);
+        // Not zeroed: that would cost more than the read (`scripts/bench`).
+        let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
+        let mut read = ReadBuf::uninit(&mut space);
         if Pin::new(&mut self.io).poll_read(cx, &mut read)?.is_pending() {
             if self.incoming.is_empty() {
                 self.incoming = BytesMut::new();
@@ -335,7 +337,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Read for Socket<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if let Poll::Pending = this.poll_interim(cx)? {
+        if this.poll_interim(cx)?.is_pending() {
             return this.pace.pass(cx, Poll::Pending);
         }
         this.busy.0.is_flushed.store(false, Ordering::Relaxed);
@@ -349,7 +351,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if let Poll::Pending = this.poll_interim(cx)? {
+        if this.poll_interim(cx)?.is_pending() {
             return this.pace.pass(cx, Poll::Pending);
         }
         this.busy.0.is_flushed.store(false, Ordering::Relaxed);

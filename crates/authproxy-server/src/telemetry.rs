@@ -1,6 +1,6 @@
 //! What a request leaves in the log: one line, values as fields, no secret, nothing that a peer wrote unescaped.
 
-use std::{error::Error, fmt, fmt::Write as _, time::Duration};
+use std::{cell::RefCell, error::Error, fmt, fmt::Write as _, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tracing::Level;
@@ -27,10 +27,9 @@ impl RequestId {
     }
 
     fn random() -> Self {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).expect("the operating system gives randomness");
-        let text = format!("{:032x}", u128::from_be_bytes(bytes));
-        Self(HeaderValue::from_str(&text).expect("hexadecimal digits are visible ASCII"))
+        let mut text = [0; 32];
+        hex(&random(), &mut text);
+        Self(HeaderValue::from_bytes(&text).expect("hexadecimal digits are visible ASCII"))
     }
 
     /// The value for the answer's header.
@@ -46,12 +45,36 @@ impl RequestId {
 
 /// The beginning of a trace for a request that has none (W3C Trace Context, section 3.2): not sampled.
 pub(crate) fn traceparent() -> HeaderValue {
-    let mut bytes = [0; 24];
-    getrandom::fill(&mut bytes).expect("the operating system gives randomness");
-    let (trace, parent) = bytes.split_at(16);
-    let number = |bytes: &[u8]| bytes.iter().fold(0u128, |number, byte| number << 8 | u128::from(*byte));
-    let text = format!("00-{:032x}-{:016x}-00", number(trace) | 1, number(parent) | 1);
-    HeaderValue::from_str(&text).expect("hexadecimal digits are visible ASCII")
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    let (mut trace, mut parent) = (random(), random());
+    trace[15] |= 1; // neither may be zero
+    parent[7] |= 1;
+    hex(&trace, &mut text[3..35]);
+    hex(&parent[..8], &mut text[36..52]);
+    HeaderValue::from_bytes(&text).expect("hexadecimal digits are visible ASCII")
+}
+
+/// Random bytes for what tells requests apart. Drawn a page at a time: a system call each would be felt.
+fn random() -> [u8; 16] {
+    thread_local! {
+        static DRAWN: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
+    }
+    DRAWN.with_borrow_mut(|drawn| {
+        if drawn.is_empty() {
+            let mut bytes = [0; 4096];
+            getrandom::fill(&mut bytes).expect("the operating system gives randomness");
+            drawn.extend(bytes.as_chunks::<16>().0);
+        }
+        drawn.pop().expect("filled above")
+    })
+}
+
+fn hex(bytes: &[u8], text: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
 }
 
 fn is_harmless(id: &[u8]) -> bool {

@@ -116,6 +116,7 @@ impl Connector {
 async fn http1(io: impl Read + Write + Unpin + Send + 'static) -> Result<Sender, UpstreamError> {
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(READ_BUFFER)
+        .writev(false) // small writes: cheaper in one piece than in a list
         .handshake::<_, Upload>(io)
         .await
         .map_err(UpstreamError::exchange)?;

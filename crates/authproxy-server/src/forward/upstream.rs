@@ -86,9 +86,13 @@ impl Upstream {
         W: Future<Output = Result<Sent, UpstreamError>>,
     {
         loop {
-            let checkout = self.checkout(protocols);
-            let mut connection =
-                timeout(self.connect_timeout, checkout).await.map_err(|_| self.why_no_connection())??;
+            let mut connection = match self.at_hand(protocols) {
+                Some(connection) => connection,
+                // Boxed, and with a timer: most requests need neither.
+                None => Box::pin(timeout(self.connect_timeout, self.checkout(protocols)))
+                    .await
+                    .map_err(|_| self.why_no_connection())??,
+            };
             match wait(connection.send(request)).await? {
                 Ok(response) => return Ok((response, connection)),
                 Err(mut failed) => match failed.take_message() {
@@ -99,6 +103,19 @@ impl Upstream {
         }
     }
 
+    /// A connection that can be used at once.
+    fn at_hand(self: &Arc<Self>, protocols: Protocols) -> Option<Connection> {
+        if protocols != Protocols::All {
+            return None;
+        }
+        let slot = self.slots.clone().try_acquire_owned().ok()?;
+        let sender = match self.shared() {
+            Some(sender) => Sender::Http2(sender),
+            None => Sender::Http1(self.rested(http1::SendRequest::is_ready)?),
+        };
+        Some(Connection { sender, upstream: self.clone(), is_reused: true, _slot: slot })
+    }
+
     /// A connection at rest, or a new one.
     async fn checkout(self: &Arc<Self>, protocols: Protocols) -> Result<Connection, UpstreamError> {
         let slot = self.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
@@ -107,7 +124,7 @@ impl Upstream {
             if let Some(sender) = self.shared() {
                 return Ok(connection(Sender::Http2(sender), true));
             }
-            while let Some(mut sender) = self.rested() {
+            while let Some(mut sender) = self.rested(|_| true) {
                 // Its task may not have seen the end of the last answer yet; it is about to.
                 if sender.ready().await.is_ok() {
                     return Ok(connection(Sender::Http1(sender), true));
@@ -127,14 +144,15 @@ impl Upstream {
         shared.clone()
     }
 
-    fn rested(&self) -> Option<http1::SendRequest<Upload>> {
+    /// The connection that rested last, if it will do.
+    fn rested(&self, will_do: fn(&http1::SendRequest<Upload>) -> bool) -> Option<http1::SendRequest<Upload>> {
         let mut resting = lock(&self.resting);
-        let (since, sender) = resting.pop()?;
-        if since.elapsed() < LONGEST_REST {
-            return Some(sender);
+        while resting.pop_if(|(_, sender)| sender.is_closed()).is_some() {}
+        if resting.last()?.0.elapsed() >= LONGEST_REST {
+            resting.clear(); // those below have rested even longer
+            return None;
         }
-        resting.clear(); // those below have rested even longer
-        None
+        resting.pop_if(|(_, sender)| will_do(sender)).map(|(_, sender)| sender)
     }
 
     /// Why there was no connection in time: none was free, or none came about.

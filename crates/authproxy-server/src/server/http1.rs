@@ -60,8 +60,11 @@ where
             Ok::<_, Infallible>(response.map(|body| Answering { body, broken: None, _busy: guard }))
         })
     });
-    let mut connection =
-        Builder::new().header_read_timeout(None).max_buf_size(HEAD_BUFFER + 8 * 1024).serve_connection(socket, service);
+    let mut connection = Builder::new()
+        .header_read_timeout(None)
+        .writev(false)
+        .max_buf_size(HEAD_BUFFER + 8 * 1024)
+        .serve_connection(socket, service);
 
     let mut drained = pin!(draining.cancelled());
     let mut is_draining = false;
