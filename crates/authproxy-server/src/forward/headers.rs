@@ -31,7 +31,7 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Meant for one connection only (RFC 9110, section 7.6.1). `TE` and `Upgrade` are looked at one by one; `Trailer`
 /// crosses, because without it no trailer does.
-const HOP_BY_HOP: [&str; 7] = [
+const HOP_BY_HOP: [&str; 8] = [
     "connection",
     "keep-alive",
     "proxy-authenticate",
@@ -39,6 +39,7 @@ const HOP_BY_HOP: [&str; 7] = [
     "proxy-connection",
     "transfer-encoding",
     "http2-settings",
+    "upgrade",
 ];
 
 /// What upstreams believe about who is asking and how they were reached; only a trusted gateway or we may say it.
@@ -68,12 +69,8 @@ impl Onward<'_> {
     pub(crate) fn request(&self, headers: &mut HeaderMap, token: Option<&ReadyToken>) {
         let te_trailers = headers.get_all(TE).iter().any(|value| lists(value, "trailers"));
         strip_hop_by_hop(headers);
-        headers.remove(TE);
-        headers.remove(EXPECT); // answered here, as soon as the body is wanted
-        let doomed: Vec<_> = headers.keys().filter(|name| self.is_ours_to_say(name)).cloned().collect();
-        for name in doomed {
-            headers.remove(name);
-        }
+        // What is expected is answered here, as soon as the body is wanted.
+        remove_where(headers, |name| *name == TE || *name == EXPECT || self.is_ours_to_say(name));
         strip_cookie(headers, self.cookie.name());
         self.say_how_it_was_reached(headers);
         if te_trailers {
@@ -166,7 +163,6 @@ pub(crate) fn answer(
     origins: &Origins,
 ) {
     strip_hop_by_hop(headers);
-    headers.remove(UPGRADE);
     strip_set_cookie(headers, cookie);
     headers.append(VIA, via(version));
     if route.access != RouteAccess::Public {
@@ -190,8 +186,12 @@ pub(crate) fn answer(
 /// Makes an answer one that only its own browser may keep: nothing is shared, and nothing is kept unless the upstream
 /// says how.
 fn keep_private(headers: &mut HeaderMap) {
-    for name in ["cdn-cache-control", "surrogate-control", "cloudflare-cdn-cache-control"] {
-        headers.remove(name);
+    let shared = ["cdn-cache-control", "surrogate-control", "cloudflare-cdn-cache-control"];
+    remove_where(headers, |name| shared.contains(&name.as_str()));
+    if !headers.contains_key(CACHE_CONTROL) {
+        // Without a word from the upstream the browser may keep the answer, but asks before each use.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        return;
     }
     let mut kept = Vec::new();
     for value in headers.get_all(CACHE_CONTROL) {
@@ -202,7 +202,6 @@ fn keep_private(headers: &mut HeaderMap) {
             !matches!(name.as_str(), "" | "public" | "private" | "s-maxage" | "proxy-revalidate")
         }));
     }
-    // Without a word from the upstream the browser may keep the answer, but asks before each use.
     let rest = if kept.is_empty() { "no-cache".to_owned() } else { kept.join(", ") };
     let value = HeaderValue::try_from(format!("private, {rest}"));
     headers.insert(CACHE_CONTROL, value.unwrap_or(HeaderValue::from_static("private, no-store")));
@@ -231,13 +230,15 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         // These say where a message ends and where it goes: no connection option can take them away.
         .filter(|name| ![CONTENT_LENGTH, TRANSFER_ENCODING, HOST].contains(name))
         .collect();
-    for name in nominated {
+    remove_where(headers, |name| HOP_BY_HOP.contains(&name.as_str()) || nominated.contains(name));
+}
+
+/// Takes fields out by their names: one look at each that is there, instead of a search for each that might be.
+fn remove_where(headers: &mut HeaderMap, is_doomed: impl Fn(&HeaderName) -> bool) {
+    let doomed: Vec<_> = headers.keys().filter(|name| is_doomed(name)).cloned().collect();
+    for name in doomed {
         headers.remove(name);
     }
-    for name in HOP_BY_HOP {
-        headers.remove(name);
-    }
-    headers.remove(UPGRADE);
 }
 
 /// Takes our cookie out of the peer's, and leaves the others as they are, byte for byte.
@@ -288,10 +289,7 @@ pub(crate) fn clean_trailers(trailers: &mut HeaderMap, own: &[HeaderName]) {
         let text = name.as_str();
         NEVER_IN_TRAILERS.contains(name) || own.contains(name) || text.contains('_') || is_about_the_asker(text)
     };
-    let doomed: Vec<_> = trailers.keys().filter(is_bad).cloned().collect();
-    for name in doomed {
-        trailers.remove(name);
-    }
+    remove_where(trailers, |name| is_bad(&name));
 }
 
 /// The names that only we say on a route.
