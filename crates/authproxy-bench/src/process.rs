@@ -70,16 +70,27 @@ impl Process {
     }
 
     fn stop(&mut self) {
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        if !self.has_ended()
-            && let Some(id) = id
-        {
-            let _ = kill_process(id, Signal::TERM);
+        let family = self.family().map(|family| family.members).unwrap_or_default();
+        let began: Vec<_> = family.iter().map(|id| (*id, stat(*id).and_then(|stat| stat.field(START_TIME)))).collect();
+        if !self.has_ended() {
+            terminate(self.child.id());
         }
         if ask_until(PATIENCE, || self.has_ended().then_some(())).is_none() {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
+        // What it was run under may have ended without it.
+        for (id, began) in began.into_iter().skip(1) {
+            if began.is_some() && stat(id).and_then(|stat| stat.field(START_TIME)) == began {
+                terminate(id);
+            }
+        }
+    }
+}
+
+fn terminate(id: u32) {
+    if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(id, Signal::TERM);
     }
 }
 
@@ -114,6 +125,7 @@ const USER_TIME: usize = 14;
 const SYSTEM_TIME: usize = 15;
 const CHILDRENS_USER_TIME: usize = 16;
 const CHILDRENS_SYSTEM_TIME: usize = 17;
+const START_TIME: usize = 22;
 
 struct Stat(String);
 

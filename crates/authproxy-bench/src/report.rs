@@ -15,12 +15,17 @@ use crate::{
     turn::{Measured, Turn},
 };
 
+/// At its limit a side uses its whole core, unless others are in the way.
+const UNDISTURBED: f64 = 0.9;
+
 /// Everything about a comparison.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     machine: Machine,
     cores: String,
     load: String,
+    /// Turns in which the side was kept from its core: figures of those are too high.
+    disturbed: usize,
     sides: Vec<About>,
     bounds: Vec<Bound>,
     turns: Vec<Turn>,
@@ -42,7 +47,8 @@ impl Report {
             args.connections, args.sessions, args.rounds, args.seconds, args.warm_up, args.rate
         );
         let bounds = bounds::of(&turns);
-        Self { machine: Machine::this(), cores: cores.to_string(), load, sides, bounds, turns }
+        let disturbed = turns.iter().filter(|turn| turn.limit.cpu_share < UNDISTURBED).count();
+        Self { machine: Machine::this(), cores: cores.to_string(), load, disturbed, sides, bounds, turns }
     }
 
     /// Whether nothing failed; with `bounds` also whether every figure is within its bound.
@@ -82,6 +88,10 @@ pub(crate) fn progress(turn: &Turn, rounds: usize) -> String {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}\n{}\n{}\n", self.machine, self.cores, self.load)?;
+        if self.disturbed > 0 {
+            let (disturbed, all) = (self.disturbed, self.turns.len());
+            writeln!(f, "DISTURBED: in {disturbed} of {all} turns the side did not have its core for itself\n")?;
+        }
         for About { side, version, configuration } in &self.sides {
             writeln!(f, "{side}: {version}; {configuration}")?;
         }
