@@ -4,12 +4,15 @@ use std::{
     convert::Infallible,
     future::poll_fn,
     pin::{Pin, pin},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use hyper::{
     body::Incoming,
@@ -46,7 +49,9 @@ where
     let busy = Busy::default();
     let socket = Socket::new(io, patience, busy.clone());
     let switched = Mutex::new(None);
-    let service = service_fn(|request| {
+    let is_old = AtomicBool::new(false);
+    let service = service_fn(|request: Request<Incoming>| {
+        is_old.store(request.version() == Version::HTTP_10, Ordering::Relaxed);
         let (guard, interim) = (busy.begin(), Some(busy.interim()));
         let (answered, switched) = (answer(request, interim), &switched);
         Box::pin(async move {
@@ -87,8 +92,8 @@ where
             tunnel.run(io, [read_buf, unread].concat().into()).await;
         }
         (None, Some(refusal)) => refusal::refuse(socket, refusal.into()).await,
-        // A body without a length ends with its connection: only a reset says that this is not its end.
-        _ if outcome.as_ref().is_err_and(hyper::Error::is_user) => socket.reset(),
+        // HTTP/1.0 has no chunks: a body without a length ends with its connection, and only a reset says that it broke.
+        _ if is_old.load(Ordering::Relaxed) && outcome.as_ref().is_err_and(hyper::Error::is_user) => socket.reset(),
         _ if is_draining => socket.hang_up().await,
         _ => socket.close().await,
     }
