@@ -10,6 +10,7 @@ mod error;
 mod headers;
 mod live;
 mod path;
+mod shelf;
 mod table;
 mod upload;
 mod upstream;

@@ -38,7 +38,8 @@ fn start(loaded: Loaded, embedded: bool) -> Exit {
     for note in &loaded.notes {
         tracing::warn!("{note}");
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // Accepts, refreshes and keeps house; connections are served by the library's workers.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
