@@ -15,6 +15,10 @@ use tokio::{
 };
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
+// 13% less CPU a forwarded request than glibc's (paired runs of `scripts/bench --other-authproxy`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let exit = match cli::parse(std::env::args_os(), std::env::vars_os()) {
