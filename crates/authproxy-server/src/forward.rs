@@ -162,7 +162,7 @@ pub(crate) async fn handle(
         onward: Onward {
             route: &route.config,
             cookie: app.cookie,
-            peer_is_trusted: app.trusts(peer.address.ip()),
+            peer_is_trusted: app.trusts(peer.ip()),
             peer,
             id: request_id,
             version: head.version,

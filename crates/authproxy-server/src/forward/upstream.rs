@@ -107,10 +107,10 @@ impl Upstream {
             return None;
         }
         let slot = self.slots.clone().try_acquire_owned().ok()?;
-        let (home, shelf) = self.shelves.here();
-        let sender = match shelf.shared() {
+        let (home, nearby) = self.shelves.here();
+        let sender = match nearby.shared() {
             Some(sender) => Sender::Http2(sender),
-            None => Sender::Http1(shelf.take(http1::SendRequest::is_ready)?),
+            None => Sender::Http1(nearby.take(http1::SendRequest::is_ready)?),
         };
         Some(Connection { sender, upstream: self.clone(), home, is_reused: true, _slot: slot })
     }
@@ -118,14 +118,14 @@ impl Upstream {
     /// A connection at rest, or a new one.
     async fn checkout(self: &Arc<Self>, protocols: Protocols) -> Result<Connection, UpstreamError> {
         let slot = self.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
-        let (here, shelf) = self.shelves.here();
+        let (here, nearby) = self.shelves.here();
         let connection =
             |sender, home, is_reused| Connection { sender, upstream: self.clone(), home, is_reused, _slot: slot };
         if protocols == Protocols::All {
-            if let Some(sender) = shelf.shared() {
+            if let Some(sender) = nearby.shared() {
                 return Ok(connection(Sender::Http2(sender), here, true));
             }
-            while let Some((home, mut sender)) = self.any_at_rest(here, shelf) {
+            while let Some((home, mut sender)) = self.any_at_rest(here, nearby) {
                 // Its task may not have seen the end of the last answer yet; it is about to.
                 if sender.ready().await.is_ok() {
                     return Ok(connection(Sender::Http1(sender), home, true));
@@ -134,14 +134,14 @@ impl Upstream {
         }
         let sender = self.connector.connect(protocols).await?;
         if let Sender::Http2(sender) = &sender {
-            shelf.share(sender.clone());
+            nearby.share(sender.clone());
         }
         Ok(connection(sender, here, false))
     }
 
     /// The connection that rested last here, or, where no new one may be made, one that rests elsewhere.
-    fn any_at_rest(&self, here: usize, shelf: &Shelf) -> Option<(usize, http1::SendRequest<Upload>)> {
-        if let Some(sender) = shelf.take(|_| true) {
+    fn any_at_rest(&self, here: usize, nearby: &Shelf) -> Option<(usize, http1::SendRequest<Upload>)> {
+        if let Some(sender) = nearby.take(|_| true) {
             return Some((here, sender));
         }
         // In this order, so that one that is just coming to rest is counted twice rather than not at all.

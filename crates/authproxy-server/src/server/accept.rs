@@ -71,7 +71,7 @@ impl Connections {
             match accepted {
                 Ok((stream, address)) => {
                     pause = ACCEPT_PAUSE;
-                    self.spawn(stream, Peer { address, tls: self.tls.is_some(), interim: None });
+                    self.spawn(stream, Peer::new(address, self.tls.is_some()));
                 }
                 // The peer's affair: it hung up before it was accepted.
                 Err(error) if is_about_one_connection(&error) => {}
@@ -94,7 +94,7 @@ impl Connections {
         if let Ok(slot) = self.slots.clone().try_acquire_owned() {
             let (app, cut_off) = (self.app.clone(), self.cut_off.clone());
             let answer = move |request: Request<Incoming>, interim| {
-                let (app, peer) = (app.clone(), Peer { interim, ..peer.clone() });
+                let (app, peer) = (app.clone(), peer.with_interim(interim));
                 async move { app.answer(request, peer).await }
             };
             let connection = async move |stream| {
