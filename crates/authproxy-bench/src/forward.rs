@@ -26,7 +26,7 @@ pub(crate) const REFRESHING: &str = "authproxy, refreshing";
 
 /// Runs the whole comparison and says what came of it.
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
-    let sides = sides(args);
+    let sides = sides(args)?;
     let cores = Cores::split();
     let directory = std::env::temp_dir().join(format!("authproxy-bench-{}", std::process::id()));
     fs::create_dir_all(&directory)?;
@@ -79,7 +79,7 @@ fn count(sides: &[Box<dyn Side>], requests: usize, stage: &Stage<'_>, args: &Arg
 }
 
 /// In the order of their turns.
-fn sides(args: &Args) -> Vec<Box<dyn Side>> {
+fn sides(args: &Args) -> io::Result<Vec<Box<dyn Side>>> {
     let authproxy = |name: &str, program: &std::path::PathBuf, access_life| -> Box<dyn Side> {
         Box::new(Authproxy { name: name.into(), program: program.clone(), access_life })
     };
@@ -92,8 +92,13 @@ fn sides(args: &Args) -> Vec<Box<dyn Side>> {
         let file = other.file_name().unwrap_or_default().to_string_lossy();
         sides.push(authproxy(&format!("other {file}"), other, HOUR));
     }
+    if let Some(unknown) = args.only.iter().find(|name| sides.iter().all(|side| side.name() != *name)) {
+        let names: Vec<_> = sides.iter().map(|side| format!("\"{}\"", side.name())).collect();
+        let message = format!("there is no side \"{unknown}\"; there are {}", names.join(", "));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
     sides.retain(|side| args.only.is_empty() || args.only.iter().any(|name| name == side.name()));
-    sides
+    Ok(sides)
 }
 
 fn about(side: &dyn Side) -> io::Result<About> {
