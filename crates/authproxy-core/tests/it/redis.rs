@@ -8,6 +8,7 @@ mod failover;
 mod foreign_records;
 mod outages;
 mod secrecy;
+mod skew;
 mod slow;
 mod users;
 

@@ -1,6 +1,12 @@
 //! Redis killed, paused, full, loading, read-only: what callers are told, how soon, and how it ends.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use authproxy_core::{
     SessionId, SessionStore,
@@ -8,7 +14,7 @@ use authproxy_core::{
     store::{Abort, Aborted, AttemptId, Begun, Committed, ConnectProblem, CreateError, Lease},
 };
 use authproxy_testing::redis::{RedisServer, ask_until};
-use tokio::time::Instant;
+use tokio::{task::JoinSet, time::Instant};
 
 use super::{begin_on, found_again, granted, new_session, open, refresh, store, successor, unconnected};
 
@@ -107,16 +113,29 @@ async fn a_paused_server_is_given_up_soon_and_used_again_when_it_goes_on() {
     assert!(began.elapsed() < BACK_WITHIN, "{:?}", began.elapsed());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_socket_reset_costs_no_caller_an_error() {
     let server = RedisServer::start().await;
     let store = store(&server.url()).await;
     let key = open(&store).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut callers = JoinSet::new();
+    for _ in 0..16 {
+        let (store, stop, key) = (store.clone(), stop.clone(), open(&store).await);
+        callers.spawn(async move {
+            while !stop.load(Ordering::SeqCst) {
+                refresh(&store, &key).await;
+            }
+        });
+    }
     for _ in 0..20 {
         server.cli(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
-        store.load(&key).await.unwrap().unwrap();
-        refresh(&store, &key).await;
+        for _ in 0..20 {
+            refresh(&store, &key).await;
+        }
     }
+    stop.store(true, Ordering::SeqCst);
+    callers.join_all().await;
 }
 
 /// Sessions go on being refreshed and closed; only new ones find no room.
