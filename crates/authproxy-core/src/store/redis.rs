@@ -62,6 +62,7 @@ pub struct RedisStore {
     scripts: Scripts,
     envelope: Envelope,
     durability: Durability,
+    idle_timeout: Option<Duration>,
     clock: Arc<dyn Clock>,
     unreadable: AtomicU64,
 }
@@ -73,6 +74,7 @@ pub struct RedisStoreBuilder {
     envelope: Envelope,
     tls: Option<RedisTls>,
     durability: Durability,
+    idle_timeout: Option<Duration>,
     clock: Option<Arc<dyn Clock>>,
 }
 
@@ -99,7 +101,8 @@ impl RedisStore {
     /// [`InvalidRedisUrl`].
     pub fn builder(url: &str, envelope: Envelope) -> Result<RedisStoreBuilder, InvalidRedisUrl> {
         let target = Target::parse(url)?;
-        Ok(RedisStoreBuilder { target, envelope, tls: None, durability: Durability::default(), clock: None })
+        let durability = Durability::default();
+        Ok(RedisStoreBuilder { target, envelope, tls: None, durability, idle_timeout: None, clock: None })
     }
 
     /// Whether Redis can be reached and used now. Takes no longer than a few seconds.
@@ -135,6 +138,14 @@ impl RedisStoreBuilder {
         self
     }
 
+    /// The manager's [`idle_timeout`](crate::manager::ManagerConfig::idle_timeout), where it has one: the store then
+    /// writes down when a session was used, to within a tenth of it, so that a use on one node counts on all. Default
+    /// none: a session that a node reads counts as used then.
+    pub fn idle_timeout(mut self, idle_timeout: Option<Duration>) -> Self {
+        self.idle_timeout = idle_timeout;
+        self
+    }
+
     /// The clock that sessions' expiries are on: the manager's. Default [`SystemClock`].
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
@@ -159,6 +170,7 @@ impl RedisStoreBuilder {
             scripts: Scripts::new(),
             envelope: self.envelope,
             durability: self.durability,
+            idle_timeout: self.idle_timeout,
             clock,
             unreadable: AtomicU64::new(0),
         })

@@ -6,6 +6,7 @@ mod costs;
 mod durability;
 mod failover;
 mod foreign_records;
+mod idle;
 mod outages;
 mod secrecy;
 mod skew;
