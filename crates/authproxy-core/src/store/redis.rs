@@ -30,6 +30,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::runtime::Handle;
+
 pub use self::{
     connect_error::{ConnectError, ConnectProblem},
     tls::{InvalidRedisTls, RedisTls},
@@ -55,8 +57,8 @@ const LINGER: Duration = Duration::from_mins(5);
 /// # Ok(()) }
 /// ```
 ///
-/// It connects when it is first used, inside a tokio runtime, and keeps its connections by tasks of its own, which end
-/// when it is dropped.
+/// It connects when it is first used and keeps its connections by tasks of its own, which end when it is dropped. They
+/// run on the tokio runtime that it is made in or, where there is none, that of its first use.
 pub struct RedisStore {
     servers: Servers,
     scripts: Scripts,
@@ -94,7 +96,8 @@ pub enum Durability {
 impl RedisStore {
     /// Begins to make a store for `redis://` or `rediss://host:port/database`, `redis+unix:///path`,
     /// `redis-cluster://host:port,host:port`, or `redis-sentinel://host:port,host:port/name`, each with `user:password@`
-    /// before the hosts where it is needed. `rediss-cluster` and `rediss-sentinel` speak TLS.
+    /// before the hosts where it is needed. `rediss-cluster` and `rediss-sentinel` speak TLS. Sentinels are given the
+    /// same user and password if they ask for one.
     ///
     /// # Errors
     ///
@@ -165,8 +168,9 @@ impl RedisStoreBuilder {
             (false, None) => None,
         };
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let dialer = Dialer { credentials, database, tls, runtime: Handle::try_current().ok() };
         Ok(RedisStore {
-            servers: Servers::new(layout, Dialer { credentials, database, tls }, clock.clone()),
+            servers: Servers::new(layout, dialer, clock.clone()),
             scripts: Scripts::new(),
             envelope: self.envelope,
             durability: self.durability,

@@ -10,13 +10,12 @@ use futures_util::{FutureExt, future::select_ok};
 use redis::{Cmd, Value};
 use tokio::{
     sync::{Notify, watch},
-    task::JoinHandle,
     time::{sleep, timeout},
 };
 
 use super::{
     connect_error::{ConnectError, ConnectProblem},
-    dial::{CONNECT_TIMEOUT, Dialer, Purpose},
+    dial::{CONNECT_TIMEOUT, Dialer, Owned, Purpose},
     endpoint::Endpoint,
     failure::{Failure, Refusal},
     link::jittered,
@@ -34,7 +33,7 @@ const ASKED: usize = 6;
 /// A Cluster.
 pub(super) struct Cluster {
     inner: Arc<Inner>,
-    keeper: OnceLock<Keeper>,
+    keeper: OnceLock<Owned>,
 }
 
 struct Inner {
@@ -53,15 +52,6 @@ enum State {
     Known(Arc<SlotMap>),
     /// Nobody has answered yet, or not usefully.
     Failed(ConnectError),
-}
-
-/// The task that keeps the map; it ends with the cluster.
-struct Keeper(JoinHandle<()>);
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 impl Cluster {
@@ -124,7 +114,7 @@ impl Cluster {
     }
 
     async fn map(&self) -> Result<Arc<SlotMap>, ConnectError> {
-        self.keeper.get_or_init(|| Keeper(tokio::spawn(keep(self.inner.clone()))));
+        self.keeper.get_or_init(|| self.inner.dialer.spawn(keep(self.inner.clone())));
         let mut state = self.inner.map.subscribe();
         let known = timeout(CONNECT_TIMEOUT, state.wait_for(|state| !matches!(state, State::Unknown))).await;
         match known.as_ref().map(|state| state.as_deref()) {

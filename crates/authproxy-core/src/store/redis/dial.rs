@@ -8,7 +8,8 @@ use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UnixStream},
-    task::AbortHandle,
+    runtime::Handle,
+    task::{AbortHandle, JoinHandle},
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
@@ -35,6 +36,17 @@ pub(super) struct Dialer {
     pub(super) credentials: Credentials,
     pub(super) database: u16,
     pub(super) tls: Option<Arc<ClientConfig>>,
+    /// Where tasks run; `None`: where they are begun.
+    pub(super) runtime: Option<Handle>,
+}
+
+/// A task that ends with its owner.
+pub(super) struct Owned(JoinHandle<()>);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What a server is needed for.
@@ -74,6 +86,14 @@ trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Socket for T {}
 
 impl Dialer {
+    /// Begins a task that makes and keeps connections. They live as long as the runtime that it runs on.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Owned {
+        match &self.runtime {
+            Some(runtime) => Owned(runtime.spawn(task)),
+            None => Owned(tokio::spawn(task)),
+        }
+    }
+
     /// Connects, logs in, and checks that the server is what is needed.
     pub(super) async fn dial(&self, address: &Address, purpose: Purpose) -> Result<Connection, ConnectError> {
         let dialed = timeout(CONNECT_TIMEOUT, self.connect(address, purpose)).await;

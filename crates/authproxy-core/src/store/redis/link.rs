@@ -11,13 +11,12 @@ use std::{
 use redis::{Cmd, Pipeline, Value};
 use tokio::{
     sync::{Notify, watch},
-    task::JoinHandle,
     time::{sleep, timeout},
 };
 
 use super::{
     connect_error::{ConnectError, ConnectProblem},
-    dial::{CONNECT_TIMEOUT, Connection, Dialer, Purpose},
+    dial::{CONNECT_TIMEOUT, Connection, Dialer, Owned, Purpose},
     endpoint::Endpoint,
     failure::{Failure, Refusal},
     server_clock::ServerClock,
@@ -33,7 +32,7 @@ const LAST_CHANCE: Duration = Duration::from_millis(400);
 /// The way to one server.
 pub(super) struct Link {
     inner: Arc<Inner>,
-    keeper: OnceLock<Keeper>,
+    keeper: OnceLock<Owned>,
 }
 
 struct Inner {
@@ -64,15 +63,6 @@ enum Doubt {
     Useless,
 }
 
-/// The task that keeps the connection; it ends with the link.
-struct Keeper(JoinHandle<()>);
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 impl Link {
     /// A link that connects when it is first used.
     pub(super) fn new(endpoint: Endpoint, dialer: Arc<Dialer>, clock: Arc<dyn Clock>) -> Self {
@@ -100,7 +90,7 @@ impl Link {
 
     /// The connection, at once or after the first try to make one.
     pub(super) async fn connection(&self) -> Result<Connection, ConnectError> {
-        self.keeper.get_or_init(|| Keeper(tokio::spawn(keep(self.inner.clone()))));
+        self.keeper.get_or_init(|| self.inner.dialer.spawn(keep(self.inner.clone())));
         let mut state = self.inner.state.subscribe();
         let known = timeout(CONNECT_TIMEOUT, state.wait_for(|state| !matches!(state, State::Connecting))).await;
         match known.as_ref().map(|state| state.as_deref()) {

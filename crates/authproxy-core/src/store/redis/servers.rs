@@ -9,7 +9,7 @@ use super::{
     cluster::Cluster,
     connect_error::ConnectError,
     dial::Dialer,
-    endpoint::Endpoint,
+    endpoint::{Endpoint, Sentinels},
     failure::{Failure, Refusal},
     names,
     node::{Answered, Manner, Node},
@@ -44,7 +44,7 @@ impl Servers {
         match layout {
             Layout::Single(address) => one(&|| Endpoint::Fixed(address.clone())),
             Layout::Sentinels { sentinels, master } => {
-                one(&|| Endpoint::Watched { sentinels: sentinels.clone(), master: master.clone() })
+                one(&|| Endpoint::Watched { sentinels: Sentinels::new(sentinels.clone()), master: master.clone() })
             }
             Layout::Cluster(seeds) => Self::Many(Cluster::new(seeds, dialer, clock)),
         }
