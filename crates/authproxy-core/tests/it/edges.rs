@@ -46,6 +46,12 @@ fn only_the_memory_store_knows_moka_and_its_index() {
 }
 
 #[test]
+fn only_the_redis_store_knows_its_driver() {
+    only("use redis::", &["src/store/redis"]);
+    only("tokio_rustls::", &["src/store/redis"]);
+}
+
+#[test]
 fn only_the_flight_presents_a_refresh_token() {
     only("backend.refresh(", &["src/manager/refresh.rs"]);
 }

@@ -247,13 +247,14 @@ async fn a_server_that_misses_its_replicas_refuses_writes_and_changes_nothing() 
 
 #[tokio::test]
 async fn a_server_that_is_loading_its_data_is_waited_for() {
-    let slowly = RedisServer::options().appendonly().setting("key-load-delay", "3000");
+    let slowly = RedisServer::options().setting("key-load-delay", "3000");
     let mut server = slowly.setting("loading-process-events-interval-bytes", "1024").start().await;
     let store = store(&server.url()).await;
     let key = open(&store).await;
     for _ in 0..200 {
         open(&store).await;
     }
+    server.cli(&["SAVE"]).await;
     let watching = async {
         let told = async || match store.ready().await {
             Err(error) if *error.problem() == ConnectProblem::Loading => Some(()),
