@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::session::SessionKey;
 
 /// Partitions of the sessions. In a Cluster each is one hash slot, with a channel of its own for invalidations.
-#[expect(dead_code, reason = "whoever listens for invalidations subscribes to all of them")]
+#[allow(dead_code, reason = "whoever listens for invalidations subscribes to all of them")]
 pub(super) const PARTITIONS: u16 = 1024;
 
 /// The channel for invalidations where there is no Cluster.
