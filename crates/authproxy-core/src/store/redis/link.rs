@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     connect_error::{ConnectError, ConnectProblem},
-    dial::{CONNECT_TIMEOUT, Connection, Dialer, Purpose},
+    dial::{CONNECT_TIMEOUT, Connection, Dialer, Heard, Purpose},
     endpoint::Endpoint,
     failure::{Failure, Refusal},
     server_clock::ServerClock,
@@ -98,9 +98,29 @@ impl Link {
         &self.inner.server_clock
     }
 
+    /// Completes when there is a connection.
+    pub(super) async fn up(&self) {
+        self.keep();
+        let _ = self.inner.state.subscribe().wait_for(|state| matches!(state, State::Up(_))).await;
+    }
+
+    /// Completes when there is none.
+    pub(super) async fn trouble(&self) {
+        let _ = self.inner.state.subscribe().wait_for(|state| !matches!(state, State::Up(_))).await;
+    }
+
+    /// Another connection to the same server, to hear what it says unasked.
+    pub(super) async fn listen(&self, heard: Heard) -> Result<Connection, ConnectError> {
+        self.inner.endpoint.listen(&self.inner.dialer, heard).await
+    }
+
+    fn keep(&self) {
+        self.keeper.get_or_init(|| Keeper(tokio::spawn(keep(self.inner.clone()))));
+    }
+
     /// The connection, at once or after the first try to make one.
     pub(super) async fn connection(&self) -> Result<Connection, ConnectError> {
-        self.keeper.get_or_init(|| Keeper(tokio::spawn(keep(self.inner.clone()))));
+        self.keep();
         let mut state = self.inner.state.subscribe();
         let known = timeout(CONNECT_TIMEOUT, state.wait_for(|state| !matches!(state, State::Connecting))).await;
         match known.as_ref().map(|state| state.as_deref()) {
