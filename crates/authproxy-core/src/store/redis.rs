@@ -22,6 +22,7 @@ mod slots;
 mod tls;
 mod url;
 mod verbs;
+mod vetting;
 
 use std::{
     fmt,
@@ -31,6 +32,8 @@ use std::{
     },
     time::Duration,
 };
+
+use tokio::runtime::Handle;
 
 pub use self::{
     connect_error::{ConnectError, ConnectProblem},
@@ -64,8 +67,8 @@ const LINGER: Duration = Duration::from_mins(5);
 /// # Ok(()) }
 /// ```
 ///
-/// It connects when it is first used, inside a tokio runtime, and keeps its connections by tasks of its own, which end
-/// when it is dropped.
+/// It connects when it is first used and keeps its connections by tasks of its own, which end when it is dropped. They
+/// run on the tokio runtime that it is made in or, where there is none, that of its first use.
 ///
 /// What was read is remembered for a short time, access tokens only, so that most requests cost no command
 /// ([`near_ttl`](RedisStoreBuilder::near_ttl)).
@@ -81,6 +84,7 @@ struct Records {
     scripts: Scripts,
     envelope: Envelope,
     durability: Durability,
+    idle_timeout: Option<Duration>,
     clock: Arc<dyn Clock>,
     unreadable: AtomicU64,
 }
@@ -93,6 +97,7 @@ pub struct RedisStoreBuilder {
     tls: Option<RedisTls>,
     durability: Durability,
     near: NearLimits,
+    idle_timeout: Option<Duration>,
     clock: Option<Arc<dyn Clock>>,
 }
 
@@ -112,7 +117,8 @@ pub enum Durability {
 impl RedisStore {
     /// Begins to make a store for `redis://` or `rediss://host:port/database`, `redis+unix:///path`,
     /// `redis-cluster://host:port,host:port`, or `redis-sentinel://host:port,host:port/name`, each with `user:password@`
-    /// before the hosts where it is needed. `rediss-cluster` and `rediss-sentinel` speak TLS.
+    /// before the hosts where it is needed. `rediss-cluster` and `rediss-sentinel` speak TLS. Sentinels are given the
+    /// same user and password if they ask for one.
     ///
     /// # Errors
     ///
@@ -120,7 +126,7 @@ impl RedisStore {
     pub fn builder(url: &str, envelope: Envelope) -> Result<RedisStoreBuilder, InvalidRedisUrl> {
         let target = Target::parse(url)?;
         let (near, durability) = (NearLimits::default(), Durability::default());
-        Ok(RedisStoreBuilder { target, envelope, tls: None, durability, near, clock: None })
+        Ok(RedisStoreBuilder { target, envelope, tls: None, durability, near, idle_timeout: None, clock: None })
     }
 
     /// Whether Redis can be reached and used now. Takes no longer than a few seconds.
@@ -158,6 +164,14 @@ impl RedisStoreBuilder {
     /// Default [`Durability::Async`].
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
+        self
+    }
+
+    /// The manager's [`idle_timeout`](crate::manager::ManagerConfig::idle_timeout), where it has one: the store then
+    /// writes down when a session was used, to within a tenth of it, so that a use on one node counts on all. Default
+    /// none: a session that a node reads counts as used then.
+    pub fn idle_timeout(mut self, idle_timeout: Option<Duration>) -> Self {
+        self.idle_timeout = idle_timeout;
         self
     }
 
@@ -203,11 +217,13 @@ impl RedisStoreBuilder {
         };
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let near = Arc::new(NearCache::new(self.near, clock.clone()));
+        let dialer = Dialer { credentials, database, tls, runtime: Handle::try_current().ok() };
         let records = Arc::new(Records {
-            servers: Arc::new(Servers::new(layout, Dialer { credentials, database, tls }, clock.clone())),
+            servers: Arc::new(Servers::new(layout, dialer, clock.clone())),
             scripts: Scripts::new(),
             envelope: self.envelope,
             durability: self.durability,
+            idle_timeout: self.idle_timeout,
             clock,
             unreadable: AtomicU64::new(0),
         });

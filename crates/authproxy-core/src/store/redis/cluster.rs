@@ -10,13 +10,12 @@ use futures_util::{FutureExt, future::select_ok};
 use redis::{Cmd, Value};
 use tokio::{
     sync::{Notify, watch},
-    task::JoinHandle,
     time::{sleep, timeout},
 };
 
 use super::{
     connect_error::{ConnectError, ConnectProblem},
-    dial::{CONNECT_TIMEOUT, Dialer, Purpose},
+    dial::{CONNECT_TIMEOUT, Dialer, Owned, Purpose},
     endpoint::Endpoint,
     failure::{Failure, Refusal},
     link::jittered,
@@ -34,7 +33,7 @@ const ASKED: usize = 6;
 /// A Cluster.
 pub(super) struct Cluster {
     inner: Arc<Inner>,
-    keeper: OnceLock<Keeper>,
+    keeper: OnceLock<Owned>,
 }
 
 struct Inner {
@@ -53,15 +52,6 @@ enum State {
     Known(Arc<SlotMap>),
     /// Nobody has answered yet, or not usefully.
     Failed(ConnectError),
-}
-
-/// The task that keeps the map; it ends with the cluster.
-struct Keeper(JoinHandle<()>);
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 impl Cluster {
@@ -123,6 +113,11 @@ impl Cluster {
         self.inner.outdated.notify_one();
     }
 
+    /// Begins a task that belongs to the store.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Owned {
+        self.inner.dialer.spawn(task)
+    }
+
     /// [`doubt`](Self::doubt), for one who outlives this.
     pub(super) fn doubter(&self) -> impl Fn() + Send + Sync + 'static {
         let inner = Arc::downgrade(&self.inner);
@@ -136,7 +131,7 @@ impl Cluster {
     }
 
     fn keep(&self) {
-        self.keeper.get_or_init(|| Keeper(tokio::spawn(keep(self.inner.clone()))));
+        self.keeper.get_or_init(|| self.inner.dialer.spawn(keep(self.inner.clone())));
     }
 
     async fn map(&self) -> Result<Arc<SlotMap>, ConnectError> {
@@ -229,9 +224,14 @@ impl Inner {
 
     async fn ask(&self, address: &Address) -> Result<SlotMap, ConnectError> {
         let failed = |problem| ConnectError::new(address, problem);
-        let connection = self.dialer.dial(address, Purpose::Directory).await?;
         let question = Cmd::new().arg("CLUSTER").arg("SLOTS").to_owned();
-        match connection.ask(&question).await {
+        let known = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).get(address).cloned();
+        let answer = match known {
+            Some(node) => node.link().ask(&question).await,
+            None => self.dialer.dial(address, Purpose::Directory).await?.ask(&question).await,
+        };
+        match answer {
+            Err(Failure::Unconnected(error)) => Err(error),
             Ok(Value::Array(ranges)) if ranges.is_empty() => Err(failed(ConnectProblem::ClusterDown)),
             Ok(answer) => SlotMap::parse(answer, address).ok_or_else(|| failed(ConnectProblem::NotRedis)),
             Err(Failure::Refused(Refusal::Other(_))) => Err(failed(ConnectProblem::NotACluster)),

@@ -13,10 +13,9 @@ use std::{
 };
 
 use tokio::{sync::watch, time::timeout};
-use tokio_util::task::AbortOnDropHandle;
 
 use self::ear::{Ear, Topics};
-use super::{names, near::NearCache, servers::Servers};
+use super::{dial::Owned, names, near::NearCache, servers::Servers};
 
 /// How long one who wants to hear of everything from the start waits for the listener.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -24,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Listens for as long as it is there.
 pub(super) struct Listener {
     heard: watch::Sender<usize>,
-    task: OnceLock<AbortOnDropHandle<()>>,
+    task: OnceLock<Owned>,
 }
 
 impl Listener {
@@ -36,15 +35,15 @@ impl Listener {
     /// Listens from now on.
     pub(super) fn start(&self, servers: &Arc<Servers>, near: &Arc<NearCache>) {
         self.task.get_or_init(|| {
-            let (servers, near, heard) = (servers.clone(), near.clone(), self.heard.clone());
-            AbortOnDropHandle::new(tokio::spawn(async move {
-                match &*servers {
+            let (listening, near, heard) = (servers.clone(), near.clone(), self.heard.clone());
+            servers.spawn(async move {
+                match &*listening {
                     Servers::One(node) => {
                         Ear { node: node.clone(), near, heard, on_doubt: Box::new(|| {}) }.listen(Topics::All).await;
                     }
                     Servers::Many(cluster) => shards::listen(cluster, &near, &heard).await,
                 }
-            }))
+            })
         });
     }
 

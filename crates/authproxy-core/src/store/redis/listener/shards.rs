@@ -6,11 +6,11 @@ use std::{
 };
 
 use tokio::sync::watch;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::ear::{Ear, Topics};
 use crate::store::redis::{
     cluster::Cluster,
+    dial::Owned,
     names,
     near::NearCache,
     slots::{SlotMap, slot_of},
@@ -20,7 +20,7 @@ use crate::store::redis::{
 /// One primary that is listened to.
 struct Shard {
     partitions: watch::Sender<BTreeSet<u16>>,
-    _ear: AbortOnDropHandle<()>,
+    _ear: Owned,
 }
 
 /// Listens for as long as it is polled, to whoever serves the partitions.
@@ -47,7 +47,7 @@ pub(super) async fn listen(cluster: &Cluster, near: &Arc<NearCache>, heard: &wat
                 heard: heard.clone(),
                 on_doubt: Box::new(cluster.doubter()),
             };
-            let ear = AbortOnDropHandle::new(tokio::spawn(ear.listen(Topics::Partitions(topics))));
+            let ear = cluster.spawn(ear.listen(Topics::Partitions(topics)));
             shards.insert(address, Shard { partitions, _ear: ear });
         }
         if maps.changed().await.is_none() {
