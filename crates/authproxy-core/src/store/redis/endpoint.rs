@@ -9,7 +9,7 @@ use redis::{Cmd, Value};
 
 use super::{
     connect_error::{ConnectError, ConnectProblem},
-    dial::{Connection, Dialer, Purpose},
+    dial::{Connection, Dialer, Heard, Purpose},
     url::Address,
 };
 
@@ -44,11 +44,18 @@ impl Sentinels {
 impl Endpoint {
     /// Connects to where the server is now.
     pub(super) async fn dial(&self, dialer: &Dialer, purpose: Purpose) -> Result<Connection, ConnectError> {
+        dialer.dial(&self.address(dialer).await?, purpose).await
+    }
+
+    /// Connects to where the server is now, to hear what it says unasked.
+    pub(super) async fn listen(&self, dialer: &Dialer, heard: Heard) -> Result<Connection, ConnectError> {
+        dialer.listen(&self.address(dialer).await?, heard).await
+    }
+
+    async fn address(&self, dialer: &Dialer) -> Result<Address, ConnectError> {
         match self {
-            Self::Fixed(address) => dialer.dial(address, purpose).await,
-            Self::Watched { sentinels, master } => {
-                dialer.dial(&primary_of(dialer, sentinels, master).await?, purpose).await
-            }
+            Self::Fixed(address) => Ok(address.clone()),
+            Self::Watched { sentinels, master } => primary_of(dialer, sentinels, master).await,
         }
     }
 

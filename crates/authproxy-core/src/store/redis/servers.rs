@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use super::{
     cluster::Cluster,
     connect_error::ConnectError,
-    dial::Dialer,
+    dial::{Dialer, Owned},
     endpoint::{Endpoint, Sentinels},
     failure::{Failure, Refusal},
     names,
@@ -47,6 +47,14 @@ impl Servers {
                 one(&|| Endpoint::Watched { sentinels: Sentinels::new(sentinels.clone()), master: master.clone() })
             }
             Layout::Cluster(seeds) => Self::Many(Cluster::new(seeds, dialer, clock)),
+        }
+    }
+
+    /// Begins a task that belongs to the store.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Owned {
+        match self {
+            Self::One(node) => node.link().spawn(task),
+            Self::Many(cluster) => cluster.spawn(task),
         }
     }
 

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use redis::{Cmd, Value};
 
 use super::{
-    Durability, LINGER, RedisStore,
+    Durability, LINGER, Records,
     failure::{Failure, Refusal},
     names,
     node::{Manner, Node},
@@ -39,7 +39,7 @@ const REPEATABLE: Manner = Manner { asking: false, replicated: false, repeatable
 const ONCE: Manner = Manner { asking: false, replicated: false, repeatable: false };
 
 #[async_trait]
-impl SessionStore for RedisStore {
+impl SessionStore for Records {
     async fn create(&self, key: &SessionKey, new: NewSession) -> Result<(), CreateError> {
         let handed_out = new.refresh_token.as_ref().filter(|_| new.handed_out);
         let fingerprint = handed_out.map(|token| self.fingerprint(token));
@@ -199,7 +199,7 @@ impl SessionStore for RedisStore {
     }
 }
 
-impl RedisStore {
+impl Records {
     async fn granted(&self, key: &SessionKey, begin: &Begin, mut reply: Reply) -> Result<Begun, StoreError> {
         let first_intent = reply.time_here()?;
         let base = Version(reply.number()?);

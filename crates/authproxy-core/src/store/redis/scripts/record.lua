@@ -47,7 +47,10 @@ local function handed_out(r)
   return redis.call('GETRANGE', key, HEADER + r.session_length + r.refresh_length, -1)
 end
 
--- Tells every node to look again. A user that may not publish has slower nodes, not failing ones.
+-- Below this are all versions.
+local OVER = string.rep('\255', 8)
+
+-- Tells every node that what is older than a version is outdated. A user that may not publish has slower nodes, not failing ones.
 local function publish(command, channel, name, version)
   redis.pcall(command, channel, name .. version)
 end
