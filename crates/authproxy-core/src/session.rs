@@ -74,6 +74,18 @@ impl SessionKey {
     /// The key of no session.
     pub(crate) const NONE: Self = Self([0; 32]);
 
+    /// A key that is made from something else than a session id.
+    #[cfg(feature = "redis")]
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// All of it.
+    #[cfg(feature = "redis")]
+    pub(crate) fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
+
     /// A key whose [`spread`](Self::spread) is chosen.
     #[cfg(test)]
     pub(crate) fn spreading(spread: u64, rest: u8) -> Self {
@@ -254,6 +266,37 @@ impl Session {
     #[must_use]
     pub(crate) fn kept_under(&self, key: SessionKey) -> Self {
         Self { key, ..self.copy() }
+    }
+
+    /// This session as another version of it, kept under `key`, is read from a store that knows when it was used.
+    #[cfg(feature = "redis")]
+    #[must_use]
+    pub(crate) fn restored(
+        self,
+        key: SessionKey,
+        version: Version,
+        opened_at: Timestamp,
+        standing: Standing,
+        used_at: Timestamp,
+    ) -> Self {
+        let announced = || AtomicBool::new(version == Version::FIRST);
+        let last_used = AtomicU64::new(used_at.as_millis());
+        Self {
+            key,
+            version,
+            opened_at,
+            standing,
+            last_used,
+            announced: announced(),
+            announced_by_gateway: announced(),
+            ..self
+        }
+    }
+
+    /// Counts a use of `other`, another copy of this session, as one of this.
+    #[cfg(feature = "redis")]
+    pub(crate) fn used_as(&self, other: &Self) {
+        self.last_used.fetch_max(other.last_used.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     fn copy(&self) -> Self {

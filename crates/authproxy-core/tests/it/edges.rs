@@ -40,9 +40,15 @@ fn only_the_http_backend_knows_reqwest() {
 }
 
 #[test]
-fn only_the_memory_store_knows_moka_and_its_index() {
-    only("moka::", &["src/store/memory"]);
+fn only_the_memory_store_and_the_near_cache_know_moka() {
+    only("moka::", &["src/store/memory", "src/store/redis/near.rs"]);
     only("arc_swap::", &["src/store/memory/index"]);
+}
+
+#[test]
+fn only_the_redis_store_knows_its_driver() {
+    only("use redis::", &["src/store/redis"]);
+    only("tokio_rustls::", &["src/store/redis"]);
 }
 
 #[test]
