@@ -5,6 +5,7 @@
 //! - [`FakeAuthService`]: an auth service on a real socket that misbehaves at the level of bytes.
 //! - [`FakeUpstream`]: a resource server that records raw bytes and does what it is told, well or badly.
 //! - [`DeafListener`]: a port where connections never come about.
+//! - [`redis`]: real Redis servers, Clusters and Sentinels as children of the test.
 //! - [`store_contract`], [`backend_contract`]: suites to run against your own store or backend.
 //! - [`canary`]: a scan of everything that was traced for secrets.
 
@@ -17,6 +18,7 @@ mod fake_upstream;
 mod faulty_store;
 mod gate;
 mod http1;
+pub mod redis;
 mod report;
 mod server;
 mod service;

@@ -10,4 +10,5 @@ mod fake_upstream;
 mod faulty_store;
 mod flawed_backend;
 mod flawed_store;
+mod redis;
 mod store_contract;

@@ -1,0 +1,118 @@
+//! A primary and its replicas under Sentinels.
+
+use std::fmt::Write;
+
+use futures_util::future::join_all;
+
+use super::{RedisOptions, RedisServer, ask_until};
+
+const MASTER: &str = "main";
+const SENTINELS: usize = 3;
+
+/// A primary, two replicas and three Sentinels that watch them as `main`, on 127.0.0.1. A primary that dies is replaced
+/// after about two seconds.
+pub struct RedisSentinel {
+    /// The servers; which of them is the primary changes with every failover.
+    pub nodes: Vec<RedisServer>,
+    /// The Sentinels.
+    pub sentinels: Vec<RedisServer>,
+}
+
+impl RedisSentinel {
+    /// Starts everything and waits until the Sentinels know each other and the replicas.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come about.
+    pub async fn start() -> Self {
+        let primary = RedisServer::start().await;
+        let port = primary.port().to_string();
+        let replica = || RedisOptions::default().setting("replicaof", &format!("127.0.0.1 {port}")).start();
+        let mut nodes = vec![primary];
+        nodes.extend(join_all([replica(), replica()]).await);
+        for node in &nodes[1..] {
+            ask_until("a replica in step", async || {
+                (node.info("replication", "master_link_status").await.as_deref() == Some("up")).then_some(())
+            })
+            .await;
+        }
+        let configuration = configuration(&port);
+        let sentinels = join_all((0..SENTINELS).map(|_| RedisServer::start_sentinel(&configuration))).await;
+        let watched = Self { nodes, sentinels };
+        watched.is_settled().await;
+        watched
+    }
+
+    /// What a `RedisStore` is told: `redis-sentinel://host:port,host:port,host:port/main`.
+    pub fn url(&self) -> String {
+        let addresses: Vec<_> = self.sentinels.iter().map(RedisServer::address).collect();
+        format!("redis-sentinel://{}/{MASTER}", addresses.join(","))
+    }
+
+    /// The place in [`nodes`](Self::nodes) of the primary, as the first Sentinel that runs has it.
+    ///
+    /// # Panics
+    ///
+    /// When no Sentinel names one of ours that runs as a primary within half a minute.
+    pub async fn primary(&self) -> usize {
+        ask_until("a primary", async || {
+            let sentinel = self.sentinels.iter().find(|sentinel| sentinel.is_running())?;
+            let named = sentinel.try_cli(&["SENTINEL", "get-master-addr-by-name", MASTER]).await?;
+            let port = named.lines().nth(1)?.parse::<u16>().ok()?;
+            let place = self.nodes.iter().position(|node| node.port() == port && node.is_running())?;
+            let role = self.nodes[place].info("replication", "role").await;
+            (role.as_deref() == Some("master")).then_some(place)
+        })
+        .await
+    }
+
+    /// Makes the Sentinels put another in the primary's place, and waits until they have; the new primary's place.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come about.
+    pub async fn fail_over(&self) -> usize {
+        let before = self.primary().await;
+        ask_until("a failover to begin", async || {
+            let answer = self.sentinels[0].try_cli(&["SENTINEL", "FAILOVER", MASTER]).await;
+            (answer.as_deref() == Some("OK")).then_some(())
+        })
+        .await;
+        self.primary_other_than(before).await
+    }
+
+    /// Waits until another than this one is the primary; its place.
+    ///
+    /// # Panics
+    ///
+    /// When there is none within half a minute.
+    pub async fn primary_other_than(&self, before: usize) -> usize {
+        ask_until("another primary", async || {
+            let now = self.primary().await;
+            (now != before).then_some(now)
+        })
+        .await
+    }
+
+    async fn is_settled(&self) {
+        let replicas = self.nodes.len() - 1;
+        let known = format!("slaves={replicas},sentinels={SENTINELS}");
+        for sentinel in &self.sentinels {
+            ask_until("the Sentinels to know each other", async || {
+                let info = sentinel.try_cli(&["INFO", "sentinel"]).await?;
+                (info.contains(&known) && info.contains("status=ok")).then_some(())
+            })
+            .await;
+        }
+    }
+}
+
+fn configuration(port: &str) -> String {
+    let mut text = String::new();
+    let quorum = SENTINELS / 2 + 1;
+    let _ = writeln!(text, "sentinel monitor {MASTER} 127.0.0.1 {port} {quorum}");
+    let _ = writeln!(text, "sentinel down-after-milliseconds {MASTER} 500");
+    let _ = writeln!(text, "sentinel failover-timeout {MASTER} 5000");
+    let _ = writeln!(text, "sentinel parallel-syncs {MASTER} 2");
+    text
+}
