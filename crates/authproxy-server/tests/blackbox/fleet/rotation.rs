@@ -2,7 +2,7 @@
 
 use super::world::{Node, SECRET, World, log_in, protected};
 
-const NEW: &str = "the next secret of the fleet, of more than 32";
+const NEW: &str = "the next secret of the fleet that has more than 32";
 const SECRETS: &str = "AUTHPROXY_STORE__SECRETS";
 
 fn statuses(nodes: &[&Node], cookie: &str) -> Vec<u16> {

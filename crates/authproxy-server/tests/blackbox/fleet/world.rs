@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What seals the sessions of a fleet in these tests.
-pub(super) const SECRET: &str = "a secret of the fleet, of more than 32 characters";
+pub(super) const SECRET: &str = "a secret of the fleet that has more than 32 characters";
 /// How long an access token lives in tests that wait for its end.
 const SHORT: Duration = Duration::from_secs(1);
 
