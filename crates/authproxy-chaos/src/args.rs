@@ -36,19 +36,22 @@ pub(crate) struct Args {
     /// Short faults, short pauses: under a minute
     #[arg(long)]
     pub(crate) short: bool,
-    /// Instead: kill -9 of one of two nodes so many times
+    /// Every kind of fault, in turn; what is done when nothing else is asked for
+    #[arg(long)]
+    pub(crate) faults: bool,
+    /// kill -9 of one of two nodes so many times
     #[arg(long)]
     pub(crate) kills: Option<u64>,
-    /// Instead: SIGSTOP and SIGCONT of one of two nodes so many times
+    /// SIGSTOP and SIGCONT of one of two nodes so many times
     #[arg(long)]
     pub(crate) stops: Option<u64>,
-    /// Instead: so many logouts on one node against a refresh on another
+    /// So many logouts on one node against a refresh on another
     #[arg(long)]
     pub(crate) logout_runs: Option<u64>,
-    /// Instead: kill -9 at every step of a refresh, under every contract
+    /// kill -9 at every step of a refresh, under every contract
     #[arg(long)]
     pub(crate) windows: bool,
-    /// Instead: so many rolling restarts
+    /// So many rolling restarts
     #[arg(long)]
     pub(crate) rolls: Option<u64>,
     /// How long a logout may take to be known everywhere while nothing happens, in milliseconds
@@ -60,6 +63,13 @@ pub(crate) struct Args {
     /// Where configurations, logs and results are written
     #[arg(long, default_value = "target/chaos")]
     pub(crate) directory: PathBuf,
+}
+
+impl Args {
+    /// Whether it says what is to be done.
+    pub(crate) fn names_a_run(&self) -> bool {
+        self.windows || [self.kills, self.stops, self.logout_runs, self.rolls].iter().any(Option::is_some)
+    }
 }
 
 fn store(text: &str) -> Result<StoreKind, String> {

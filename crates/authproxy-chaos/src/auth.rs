@@ -154,7 +154,7 @@ async fn serve(mut connection: Connection, node: usize, shared: Arc<Shared>) {
         let answered = match request.target.as_str() {
             "/login" => shared.log_in(&request).await,
             "/refresh" => shared.refresh(&request, node).await,
-            "/revoke" => shared.revoke(&request),
+            "/revoke" => Some((shared.revoke(&request), None)),
             _ => Some((http::answer("404 Not Found", "application/json", "{}"), None)),
         };
         let Some((answer, settles)) = answered else { return connection.reset() };
@@ -217,11 +217,11 @@ impl Shared {
         (mood != Mood::Resets).then(|| (tokens(&issued), Some((refresh_token, place))))
     }
 
-    fn revoke(&self, request: &Request) -> Answered {
+    fn revoke(&self, request: &Request) -> Vec<u8> {
         if let Ok(RevokeForm { token }) = serde_urlencoded::from_bytes(&request.body) {
             lock(&self.ledger).revoke(&token);
         }
-        Some((http::answer("200 OK", "application/json", "{}"), None))
+        http::answer("200 OK", "application/json", "{}")
     }
 
     fn delay(&self, mood: Mood) -> Duration {
@@ -247,6 +247,9 @@ fn tokens(issued: &Issued) -> Vec<u8> {
         "expires_in": issued.access_life.as_secs_f64(),
         "refresh_expires_in": REFRESH_LIFE.as_secs(),
     });
+    if issued.due_at_once {
+        body["refresh_in"] = 0.into();
+    }
     if let Some(refresh_token) = &issued.refresh_token {
         body["refresh_token"] = refresh_token.as_str().into();
     }

@@ -120,9 +120,8 @@ impl Shared {
                     census.longest_logout = census.longest_logout.max(sent.at - closed.at);
                     census.revivals.push(Revival { closed: closed.clone(), at: sent.at, node });
                 }
-                Outcome::LoggedOut(_) => return,
                 // A node that is down, or has no store at hand, does not say that it would take the cookie.
-                Outcome::Failed(_) => return,
+                Outcome::LoggedOut(_) | Outcome::Failed(_) => return,
             }
             sleep(Duration::from_millis(10)).await;
         }
@@ -140,12 +139,11 @@ impl Browser {
         let first = self.random.millis(0..=*self.shared.habits.pause.end());
         self.pause(first).await;
         while !self.is_stopping() {
-            match self.open().await {
-                Some(session) => self.use_up(session).await,
-                None => {
-                    let pause = self.random.millis(50..=500);
-                    self.pause(pause).await;
-                }
+            if let Some(session) = self.open().await {
+                self.use_up(session).await;
+            } else {
+                let pause = self.random.millis(50..=500);
+                self.pause(pause).await;
             }
         }
     }

@@ -52,8 +52,7 @@ pub(crate) enum FaultKind {
 use FaultKind as K;
 
 const NODES: [FaultKind; 3] = [K::KillNode, K::StopNode, K::RollingRestart];
-const AUTH: [FaultKind; 6] =
-    [K::AuthSlow, K::AuthTooSlow, K::AuthResets, K::AuthFails, K::AuthOverloaded, K::AuthDown];
+const AUTH: [FaultKind; 6] = [K::AuthSlow, K::AuthTooSlow, K::AuthResets, K::AuthFails, K::AuthOverloaded, K::AuthDown];
 const REDIS: [FaultKind; 9] = [
     K::RedisRestart,
     K::RedisEmpty,

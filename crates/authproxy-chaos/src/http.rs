@@ -13,7 +13,6 @@ const LONGEST_MESSAGE: usize = 1024 * 1024;
 /// A request that has arrived whole.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    pub(crate) method: String,
     pub(crate) target: String,
     pub(crate) authorization: Option<String>,
     pub(crate) idempotency_key: Option<String>,
@@ -111,7 +110,6 @@ fn parse_request(bytes: &[u8]) -> io::Result<Option<(Request, usize)>> {
     let length = content_length(head.headers)?;
     let Some(body) = bytes.get(begin..begin + length) else { return Ok(None) };
     let request = Request {
-        method: head.method.unwrap_or_default().to_owned(),
         target: head.path.unwrap_or_default().to_owned(),
         authorization: field(head.headers, "authorization").map(str::to_owned),
         idempotency_key: field(head.headers, "idempotency-key").map(str::to_owned),
@@ -165,7 +163,7 @@ mod tests {
         let bytes = b"POST /refresh HTTP/1.1\r\nAuthorization: Bearer x\r\nContent-Length: 3\r\n\r\nabcGET";
         assert!(parse_request(&bytes[..bytes.len() - 4]).unwrap().is_none());
         let (request, end) = parse_request(bytes).unwrap().unwrap();
-        assert_eq!((request.method.as_str(), request.target.as_str(), &bytes[end..]), ("POST", "/refresh", &b"GET"[..]));
+        assert_eq!((request.target.as_str(), &bytes[end..]), ("/refresh", &b"GET"[..]));
         assert_eq!((request.authorization.as_deref(), request.body.as_slice()), (Some("Bearer x"), &b"abc"[..]));
 
         let bytes = b"HTTP/1.1 401 No\r\nSet-Cookie: a=b\r\nConnection: close\r\nContent-Length: 1\r\n\r\n!";

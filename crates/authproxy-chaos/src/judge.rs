@@ -68,16 +68,13 @@ impl Case<'_> {
         }
         for lost in &self.census.lost {
             judgement.lost += 1;
-            match self.explains(lost) {
-                true => judgement.excused += 1,
-                false => judgement.broken.push(format!(
-                    "lost: {} on node {}: {}{}",
-                    lost.session.user,
-                    lost.node,
-                    lost.said,
-                    if self.ledger.was_reused(&lost.session.user) { " (the service saw a reuse)" } else { "" },
-                )),
+            if self.explains(lost) {
+                judgement.excused += 1;
+                continue;
             }
+            let (user, node, said) = (&lost.session.user, lost.node, &lost.said);
+            let why = if self.ledger.was_reused(user) { "; the service saw a reuse" } else { "" };
+            judgement.broken.push(format!("lost: {user}, by node {node}: {said}{why}"));
         }
         let mut revived = HashSet::new();
         for revival in self.census.revivals.iter().filter(|revival| !self.is_in_time(revival)) {
@@ -178,3 +175,6 @@ impl Case<'_> {
 fn was_in_flight(in_flight: &HashSet<Name>, name: Option<&Name>) -> bool {
     name.is_some_and(|name| in_flight.contains(name))
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,8 +36,7 @@ fn main() -> ExitCode {
     args.seed.get_or_insert_with(|| u64::try_from(AttemptId::random().0 % 1_000_000).expect("below a million"));
     // One thread: every child dies with it, and the census needs no order between threads.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let reports = runtime.and_then(|runtime| runtime.block_on(run::run(&args)));
-    match reports.and_then(|reports| show(&reports, &args)) {
+    match runtime.and_then(|runtime| runtime.block_on(run::run(&args))) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -45,14 +44,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Prints and keeps what was found; whether every promise was kept.
-fn show(reports: &[report::Report], args: &args::Args) -> io::Result<bool> {
-    let mut out = io::stdout();
-    for report in reports {
-        writeln!(out, "{}", report.table())?;
-        report.write(&args.directory)?;
-    }
-    Ok(reports.iter().all(report::Report::is_good))
 }

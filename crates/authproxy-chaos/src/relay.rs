@@ -8,6 +8,7 @@ mod traffic;
 mod watch;
 
 use std::{
+    collections::HashSet,
     io,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -25,7 +26,10 @@ pub(crate) use self::{
     traffic::Traffic,
     watch::{Held, Name, Side, Verb, name_of},
 };
-use self::{traffic::carry, watch::Watch};
+use self::{
+    traffic::carry,
+    watch::{Scripts, Watch},
+};
 
 /// How long a relay that refuses goes without looking whether it shall listen again.
 const ROUND: Duration = Duration::from_millis(5);
@@ -41,19 +45,19 @@ pub(crate) struct Relays {
 impl Relays {
     /// Starts so many relays to one Redis.
     pub(crate) async fn start(nodes: usize, redis: SocketAddr) -> io::Result<Self> {
-        let mut relays =
-            Self { addresses: Vec::new(), traffic: Vec::new(), watches: Vec::new(), _carrying: JoinSet::new() };
-        let scripts = Arc::default();
+        let (mut addresses, mut senders, mut watches) = (Vec::new(), Vec::new(), Vec::new());
+        let mut carrying = JoinSet::new();
+        let scripts = Scripts::default();
         for _ in 0..nodes {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-            relays.addresses.push(listener.local_addr()?);
+            addresses.push(listener.local_addr()?);
             let (traffic, changes) = state::channel(Traffic::Flows);
-            let watch = Arc::new(Mutex::new(Watch::new(Arc::clone(&scripts))));
-            relays._carrying.spawn(listen(listener, redis, changes, watch.clone()));
-            relays.traffic.push(traffic);
-            relays.watches.push(watch);
+            let watch = Arc::new(Mutex::new(Watch::new(scripts.clone())));
+            carrying.spawn(listen(listener, redis, changes, watch.clone()));
+            senders.push(traffic);
+            watches.push(watch);
         }
-        Ok(relays)
+        Ok(Self { addresses, traffic: senders, watches, _carrying: carrying })
     }
 
     /// Where a node finds its Redis.
@@ -68,13 +72,8 @@ impl Relays {
         }
     }
 
-    /// Changes what happens to one node's traffic.
-    pub(crate) fn set_one(&self, node: usize, traffic: Traffic) {
-        self.traffic[node].send_replace(traffic);
-    }
-
     /// The sessions that a node is refreshing now.
-    pub(crate) fn in_flight(&self, node: usize) -> std::collections::HashSet<Name> {
+    pub(crate) fn in_flight(&self, node: usize) -> HashSet<Name> {
         lock(&self.watches[node]).in_flight()
     }
 
@@ -139,3 +138,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What these locks hold is changed in single steps; a panic elsewhere spoils nothing.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

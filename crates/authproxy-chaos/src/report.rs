@@ -10,7 +10,7 @@ use crate::{judge::Judgement, world::World};
 const MOST_EXAMPLES: usize = 40;
 
 /// What a run came to.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Report {
     run: String,
     seed: u64,
@@ -70,14 +70,30 @@ impl Report {
         }
     }
 
+    /// Of a run that has more than one world.
+    pub(crate) fn new(run: &str, seed: u64, setting: &str) -> Self {
+        let (run, setting) = (run.to_owned(), setting.to_owned());
+        Self { run, seed, setting, ..Self::default() }
+    }
+
     /// Adds a figure of this run.
-    pub(crate) fn figure(&mut self, name: &str, value: impl ToString) {
+    pub(crate) fn figure(&mut self, name: &str, value: &impl ToString) {
         self.figures.insert(name.to_owned(), value.to_string());
     }
 
     /// Adds a broken promise.
     pub(crate) fn broke(&mut self, what: String) {
         self.broken.push(what);
+    }
+
+    /// Says how long the run took.
+    pub(crate) fn took(&mut self, time: Duration) {
+        self.seconds = time.as_secs_f64();
+    }
+
+    /// How many logouts were acknowledged.
+    pub(crate) fn logouts(&self) -> u64 {
+        self.logouts
     }
 
     /// How many requests failed.

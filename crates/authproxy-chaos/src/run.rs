@@ -2,8 +2,14 @@
 
 mod faults;
 mod kills;
+mod logouts;
+mod windows;
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    time::Duration,
+};
 
 use crate::{
     args::Args,
@@ -14,21 +20,34 @@ use crate::{
 };
 
 /// Runs what the command line asks for; whether every promise was kept.
-pub(crate) async fn run(args: &Args) -> io::Result<Vec<Report>> {
-    let mut reports = Vec::new();
-    if let Some(times) = args.kills {
-        reports.push(kills::kills(args, times).await?);
+pub(crate) async fn run(args: &Args) -> io::Result<bool> {
+    let mut kept = true;
+    if args.windows {
+        kept &= show(&windows::windows(args).await?, args)?;
     }
-    if let Some(times) = args.stops {
-        reports.push(kills::stops(args, times).await?);
+    if let Some(times) = args.logout_runs {
+        kept &= show(&logouts::logouts(args, times).await?, args)?;
     }
     if let Some(times) = args.rolls {
-        reports.push(kills::rolls(args, times).await?);
+        kept &= show(&kills::rolls(args, times).await?, args)?;
     }
-    if reports.is_empty() {
-        reports.push(faults::faults(args).await?);
+    if let Some(times) = args.kills {
+        kept &= show(&kills::kills(args, times).await?, args)?;
     }
-    Ok(reports)
+    if let Some(times) = args.stops {
+        kept &= show(&kills::stops(args, times).await?, args)?;
+    }
+    if args.faults || !args.names_a_run() {
+        kept &= show(&faults::faults(args).await?, args)?;
+    }
+    Ok(kept)
+}
+
+/// Prints and keeps what was found; whether every promise was kept.
+fn show(report: &Report, args: &Args) -> io::Result<bool> {
+    writeln!(io::stdout(), "{}", report.table())?;
+    report.write(&args.directory)?;
+    Ok(report.is_good())
 }
 
 /// A world as the command line has it.
@@ -44,7 +63,12 @@ fn plan(args: &Args, name: &str) -> io::Result<Plan> {
         nodes,
         store: args.store,
         contract: args.contract,
-        lives: Lives { short: Duration::from_secs(2), long: Duration::from_secs(90), long_percent: 25 },
+        lives: Lives {
+            short: Duration::from_secs(2),
+            long: Duration::from_secs(90),
+            long_percent: 25,
+            due_at_once: false,
+        },
         auth_delay: 1..=40,
         backend_timeout: Duration::from_millis(500),
         near_ttl: Duration::from_secs(5),

@@ -37,12 +37,14 @@ pub(crate) struct Lives {
     pub(crate) long: Duration,
     /// How many users in a hundred get long ones.
     pub(crate) long_percent: u64,
+    /// Whether the service wants every token to be refreshed at once, while it is good (`refresh_in`).
+    pub(crate) due_at_once: bool,
 }
 
 impl Lives {
-    /// All the same.
-    pub(crate) fn all(life: Duration) -> Self {
-        Self { short: life, long: life, long_percent: 0 }
+    /// All the same, and to be refreshed at once.
+    pub(crate) fn due_at_once(life: Duration) -> Self {
+        Self { short: life, long: life, long_percent: 0, due_at_once: true }
     }
 }
 
@@ -108,6 +110,7 @@ pub(crate) struct Issued {
     /// None where the one that was presented stays.
     pub(crate) refresh_token: Option<String>,
     pub(crate) access_life: Duration,
+    pub(crate) due_at_once: bool,
 }
 
 impl Ledger {
@@ -187,6 +190,18 @@ impl Ledger {
         tokens.map(|token| Presented { user: &token.user, presentations: &token.presentations })
     }
 
+    /// How often the first refresh token of a login was presented.
+    pub(crate) fn presentations_of_first(&self, user: &str) -> usize {
+        let tokens = self.tokens.iter().filter(|(_, token)| token.user == user);
+        let number = |text: &str| text.rsplit_once('~').and_then(|(_, number)| number.parse::<u64>().ok());
+        tokens.min_by_key(|(text, _)| number(text)).map_or(0, |(_, token)| token.presentations.len())
+    }
+
+    /// Whether a login's tokens were revoked.
+    pub(crate) fn was_revoked(&self, user: &str) -> bool {
+        self.families.get(user).is_some_and(|family| family.is_revoked)
+    }
+
     /// Whether the service has ended a login because a spent token of it was presented.
     pub(crate) fn was_reused(&self, user: &str) -> bool {
         self.families.get(user).is_some_and(|family| family.is_reused)
@@ -202,7 +217,7 @@ impl Ledger {
             text
         });
         let access_token = format!("access~{user}~{number}");
-        Issued { access_token, refresh_token, access_life: self.lives.of(user) }
+        Issued { access_token, refresh_token, access_life: self.lives.of(user), due_at_once: self.lives.due_at_once }
     }
 }
 
@@ -230,7 +245,7 @@ mod tests {
     }
 
     fn ledger(contract: Contract) -> (Ledger, String) {
-        let mut ledger = Ledger::new(contract, Lives::all(Duration::from_secs(1)));
+        let mut ledger = Ledger::new(contract, Lives::due_at_once(Duration::from_secs(1)));
         let first = ledger.log_in("u").refresh_token.unwrap();
         (ledger, first)
     }

@@ -51,7 +51,7 @@ pub(crate) enum Side {
     Answer,
 }
 
-/// A message that will be held up.
+/// A message that will be held up, for good: whoever waits for it is dead before it could go on.
 pub(crate) struct Held {
     gate: Gate,
 }
@@ -60,11 +60,6 @@ impl Held {
     /// Waits until it is there.
     pub(crate) async fn arrived(&self) {
         self.gate.arrived().await;
-    }
-
-    /// Lets it go.
-    pub(crate) fn release(&self) {
-        self.gate.open();
     }
 }
 

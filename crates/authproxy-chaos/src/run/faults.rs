@@ -47,8 +47,10 @@ pub(super) async fn faults(args: &Args) -> io::Result<Report> {
     world.unload().await;
     world.look_again().await;
     let mut report = Report::of("faults", &world);
-    report.figure("slowest recovery of the store", format!("{} ms", slowest.as_millis()));
-    broken.into_iter().for_each(|what| report.broke(what));
+    report.figure("slowest recovery of the store", &format!("{} ms", slowest.as_millis()));
+    for what in broken {
+        report.broke(what);
+    }
     Ok(report)
 }
 

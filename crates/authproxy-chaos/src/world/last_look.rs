@@ -1,9 +1,6 @@
 //! The last look: when everything works again, every session that nobody ended must be there, and no other.
 
-use std::{
-    sync::PoisonError,
-    time::Duration,
-};
+use std::{sync::PoisonError, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep};
@@ -17,7 +14,7 @@ use crate::{
 /// How many are looked at side by side.
 const AT_ONCE: usize = 16;
 /// How many closed sessions are tried again, the last ones.
-const MOST_CLOSED: usize = 2000;
+const MOST_CLOSED: usize = 10_000;
 
 impl World {
     /// Looks at every session that was left alone and at those that were closed. Call it when everything works again.
@@ -58,13 +55,12 @@ async fn is_closed(shared: &Shared, closed: Closed, deadline: Instant) {
         loop {
             let (sent, outcome) = shared.ask_node(&closed.session, node).await;
             match outcome {
-                Outcome::LoggedOut(_) => break,
                 Outcome::Good | Outcome::WrongUser => {
                     shared.census().revivals.push(Revival { closed: closed.clone(), at: sent.at, node });
                     break;
                 }
                 Outcome::Failed(_) if Instant::now() < deadline => sleep(Duration::from_millis(200)).await,
-                Outcome::Failed(_) => break,
+                Outcome::LoggedOut(_) | Outcome::Failed(_) => break,
             }
         }
     }
