@@ -4,6 +4,7 @@ use std::{
     fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -12,12 +13,13 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::{process::Process, random::Random};
+use crate::process::Process;
 
 /// How long a node may take to serve, or to end when it was told to.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Ports that no connection is made from (Linux makes them from 32768 on): a node that is started again finds its own.
-const PORTS: std::ops::RangeInclusive<u64> = 22_000..=31_999;
+const FIRST_PORT: u16 = 22_000;
+const PORTS: u64 = 10_000;
 
 /// What a node is told, besides where it listens.
 #[derive(Clone, Debug)]
@@ -48,7 +50,7 @@ pub(crate) struct Node {
 impl Node {
     /// Writes the configuration down; nothing is started yet.
     pub(crate) fn prepare(name: &str, settings: &Settings) -> io::Result<Self> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(name)?));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let configuration = settings.directory.join(format!("{name}.toml"));
         fs::write(&configuration, text(address, settings))?;
         let log = settings.directory.join(format!("{name}.log"));
@@ -104,12 +106,18 @@ impl Node {
     }
 }
 
-/// A port that is free now, tried in an order that depends on the process, so that two harnesses do not meet.
-fn free_port(name: &str) -> io::Result<u16> {
-    let mut random = Random::new(u64::from(std::process::id()), name);
-    let mut ports = std::iter::repeat_with(|| u16::try_from(random.within(PORTS)).expect("below 65,536"));
-    let free = ports.by_ref().take(1000).find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
-    free.ok_or_else(|| io::Error::other("no free port"))
+/// A port that is free now and that this harness has not given away; two harnesses begin at different places.
+fn free_port() -> io::Result<u16> {
+    static TAKEN: AtomicU64 = AtomicU64::new(0);
+    let begin = u64::from(std::process::id()) * 331;
+    for _ in 0..PORTS {
+        let offset = (begin + TAKEN.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        let port = FIRST_PORT + u16::try_from(offset).expect("below 10,000");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(io::Error::other("no free port"))
 }
 
 fn text(address: SocketAddr, settings: &Settings) -> String {

@@ -19,6 +19,8 @@ use crate::{
 const LAST_WORDS: Duration = Duration::from_millis(5);
 /// Connections that the harness itself opens to leave none for the nodes.
 const HOARD: u32 = 20;
+/// How often a command is tried on a Redis that has no connection left.
+const TRIES: u32 = 500;
 
 impl World {
     /// kill -9 of a node under whatever load there is, and its start after a while.
@@ -140,8 +142,10 @@ impl World {
         sleep(length).await;
         drop(hoard);
         // There is room for a few now: for this one too.
-        while self.redis().try_cli(&["CONFIG", "SET", "maxclients", "10000"]).await.is_none_or(|answer| answer != "OK")
-        {
+        for _ in 0..TRIES {
+            if self.redis().try_cli(&["CONFIG", "SET", "maxclients", "10000"]).await.as_deref() == Some("OK") {
+                break;
+            }
             sleep(Duration::from_millis(10)).await;
         }
         self.note(Kind::Store("had no connection left"), from, HashSet::new());
