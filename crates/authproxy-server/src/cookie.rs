@@ -6,6 +6,8 @@ use authproxy_core::session::SessionId;
 use cookie::{Cookie, SameSite};
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
+use crate::framing::split;
+
 /// The name and the attributes of our cookie, fixed by the public origin's scheme.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionCookie {
@@ -85,8 +87,8 @@ impl SessionCookie {
 /// The cookies of one `Cookie` line (RFC 6265, section 5.4): each name, and its value where it has one, without the space
 /// around them. Whoever reads our cookie and whoever takes it out agree on this.
 pub(crate) fn pairs(line: &HeaderValue) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-    line.as_bytes().split(|byte| *byte == b';').map(|pair| {
-        let end = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+    split(line.as_bytes(), b';').map(|pair| {
+        let end = memchr::memchr(b'=', pair).unwrap_or(pair.len());
         (pair[..end].trim_ascii(), pair.get(end + 1..).map(<[u8]>::trim_ascii))
     })
 }

@@ -10,6 +10,7 @@ mod error;
 mod headers;
 mod live;
 mod path;
+mod shelf;
 mod table;
 mod upload;
 mod upstream;
@@ -161,7 +162,7 @@ pub(crate) async fn handle(
         onward: Onward {
             route: &route.config,
             cookie: app.cookie,
-            peer_is_trusted: app.trusts(peer.address.ip()),
+            peer_is_trusted: app.trusts(peer.ip()),
             peer,
             id: request_id,
             version: head.version,

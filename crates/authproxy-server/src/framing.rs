@@ -5,6 +5,8 @@
 //! folded lines, space before a colon, chunk extensions, a fragment in the target. hyper gets whole heads only, so
 //! the bounds on a head's size and time are ours as well. Pure: no I/O, no clock.
 
+use std::iter;
+
 /// The most header fields of a request.
 pub(crate) const MAX_FIELDS: usize = 100;
 /// The most bytes of a head.
@@ -153,8 +155,19 @@ fn end_of_lines(buffer: &[u8], from: usize) -> Result<Option<usize>, Refusal> {
     Ok(None)
 }
 
+/// The pieces between `separator`s, like `slice::split`, found many bytes at a time.
+pub(crate) fn split(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(bytes);
+    iter::from_fn(move || {
+        let bytes = rest?;
+        let end = memchr::memchr(separator, bytes);
+        rest = end.map(|end| &bytes[end + 1..]);
+        Some(&bytes[..end.unwrap_or(bytes.len())])
+    })
+}
+
 fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
-    head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+    split(head, b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 /// Reads a head, without the empty line at its end, and says what follows it.
@@ -189,7 +202,7 @@ fn read_head(head: &[u8]) -> Result<State, Refusal> {
 
 /// Checks a request line; true for HTTP/1.1, false for HTTP/1.0.
 fn request_line(line: &[u8]) -> Result<bool, Refusal> {
-    let mut parts = line.split(|byte| *byte == b' ');
+    let mut parts = split(line, b' ');
     let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return Err(Refusal::Malformed);
@@ -197,10 +210,7 @@ fn request_line(line: &[u8]) -> Result<bool, Refusal> {
     if target.len() > MAX_TARGET {
         return Err(Refusal::TargetTooLong);
     }
-    let target_is_clean = !target.is_empty() && target.iter().all(|byte| (0x21..=0x7e).contains(byte) && *byte != b'#');
-    // hyper would answer such a target by itself, without a body.
-    let parses = target_is_clean && http::Uri::try_from(target).is_ok();
-    if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) || !parses {
+    if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) || !is_target(target) {
         return Err(Refusal::Malformed);
     }
     match version {
@@ -210,12 +220,29 @@ fn request_line(line: &[u8]) -> Result<bool, Refusal> {
     }
 }
 
+/// Whether hyper takes a request target. It would answer another by itself, without a body.
+fn is_target(target: &[u8]) -> bool {
+    if is_plain_path(target) {
+        return true;
+    }
+    let is_clean = !target.is_empty() && target.iter().all(|byte| (0x21..=0x7e).contains(byte) && *byte != b'#');
+    is_clean && http::Uri::try_from(target).is_ok()
+}
+
+/// Whether a target is a path and a query of the commonest characters, which need no parser.
+fn is_plain_path(target: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/-._~%?=&+".contains(byte);
+    target.first() == Some(&b'/') && target.iter().all(is_plain)
+}
+
 /// A field's name and its value without the space around it. A folded line begins with space, which no name does.
 fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
-    let colon = line.iter().position(|byte| *byte == b':').ok_or(Refusal::Malformed)?;
+    let colon = memchr::memchr(b':', line).ok_or(Refusal::Malformed)?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
-    let printable = |byte: &u8| *byte == b'\t' || (*byte >= 0x20 && *byte != 0x7f);
-    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) || !value.iter().all(printable) {
+    let printable = |byte: u8| byte == b'\t' || (byte >= 0x20 && byte != 0x7f);
+    // Not cut short at the first bad byte, so that many are looked at together.
+    let is_printable = value.iter().fold(true, |so_far, byte| so_far & printable(*byte));
+    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) || !is_printable {
         return Err(Refusal::Malformed);
     }
     Ok((name, value.trim_ascii()))

@@ -32,6 +32,7 @@ mod telemetry;
 mod tls;
 mod tunnel;
 mod validate;
+mod workers;
 
 pub use self::{
     dev::{DevError, dev},
@@ -41,4 +42,5 @@ pub use self::{
     run::{RunError, run},
     server::{Report, ServeError, Server},
     tls::TlsError,
+    workers::Workers,
 };

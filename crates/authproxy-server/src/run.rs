@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use crate::{
     config::Config,
     server::{Report, ServeError, Server},
+    workers::Workers,
 };
 
 /// Why nothing was started. Each names what to change.
@@ -31,12 +32,17 @@ pub enum RunError {
     /// `limits.connections` or `store.capacity` is zero.
     #[error("`{0}` must be at least 1")]
     Zero(&'static str),
+    /// The system gives no threads to serve on.
+    #[error("no threads can be started to serve on")]
+    Workers(#[source] std::io::Error),
     /// The server could not begin.
     #[error(transparent)]
     Serve(#[from] ServeError),
 }
 
 /// Serves in front of the auth service at `config.auth_url` until `shutdown` resolves, then drains.
+///
+/// Connections are served by [`Workers`], one thread for each core; the rest runs on the caller's runtime.
 ///
 /// # Errors
 ///
@@ -70,7 +76,8 @@ pub async fn run(
     );
     let store = Arc::new(MemoryStore::with_clock(config.store.capacity, clock.clone()));
     let manager = TokenManager::builder(backend.clone(), store).config(manager_config(&config)).clock(clock).build();
-    Ok(Server::new(manager, backend, config).serve(listener, shutdown).await?)
+    let workers = Workers::one_per_core().map_err(RunError::Workers)?;
+    Ok(Server::new(manager, backend, config).workers(workers).serve(listener, shutdown).await?)
 }
 
 fn manager_config(config: &Config) -> ManagerConfig {

@@ -21,6 +21,7 @@ use crate::{
     origin::{OriginError, Origins},
     service::App,
     tls::{Tls, TlsError},
+    workers::Workers,
 };
 
 /// The session proxy, ready to serve on a listener.
@@ -41,6 +42,7 @@ pub struct Server {
     manager: TokenManager,
     backend: Arc<dyn AuthBackend>,
     config: Config,
+    workers: Option<Workers>,
 }
 
 /// What was left when the server had stopped.
@@ -61,7 +63,15 @@ impl Server {
     /// `backend` answers `/register` and the protected resource; it should be the manager's own. Of `config`, what
     /// concerns the backend, the store and the manager is not read: they exist already.
     pub fn new(manager: TokenManager, backend: Arc<dyn AuthBackend>, config: Config) -> Self {
-        Self { manager, backend, config }
+        Self { manager, backend, config, workers: None }
+    }
+
+    /// Serves connections on these threads instead of the runtime that [`serve`](Self::serve) is called on. They end
+    /// with the server.
+    #[must_use]
+    pub fn workers(mut self, workers: Workers) -> Self {
+        self.workers = Some(workers);
+        self
     }
 
     /// Serves until `shutdown` resolves, then finishes what is under way: at most `limits.drain_timeout`, refreshes
@@ -86,7 +96,7 @@ impl Server {
         let limits = self.config.limits.clone();
         let manager = self.manager.clone();
         let app = Arc::new(App::new(self.manager, self.backend, origins, &self.config)?);
-        let connections = Connections::new(app.clone(), tls.clone(), &limits);
+        let connections = Connections::new(app.clone(), tls.clone(), self.workers, &limits);
         let watched = app.clone();
         let watch =
             AbortOnDropHandle::new(tokio::spawn(async move { watched.forwarder.live.watch(&watched.manager).await }));

@@ -52,13 +52,49 @@ pub(crate) struct App {
     pub(crate) verify: VerifyConfig,
 }
 
-/// Who has connected, and how.
+/// Who has connected, and how. Small: it goes through every function on a request's way.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
-    pub(crate) address: SocketAddr,
-    pub(crate) tls: bool,
+    about: Arc<About>,
     /// What sends it answers before the answer; over HTTP/1 only.
     pub(crate) interim: Option<Interim>,
+}
+
+/// What is known of a peer from the moment it connects.
+#[derive(Debug)]
+struct About {
+    ip: IpAddr,
+    forwarded_for: HeaderValue,
+    tls: bool,
+}
+
+impl Peer {
+    pub(crate) fn new(address: SocketAddr, tls: bool) -> Self {
+        // An IPv4 peer on a socket for both families is an IPv4 peer.
+        let text = address.ip().to_canonical().to_string();
+        let forwarded_for = HeaderValue::try_from(text).expect("an IP address is visible ASCII");
+        Self { about: Arc::new(About { ip: address.ip(), forwarded_for, tls }), interim: None }
+    }
+
+    /// The same peer, for one of its requests.
+    pub(crate) fn with_interim(&self, interim: Option<Interim>) -> Self {
+        Self { about: self.about.clone(), interim }
+    }
+
+    /// The address that it connected from.
+    pub(crate) fn ip(&self) -> IpAddr {
+        self.about.ip
+    }
+
+    /// The address as upstreams are told it.
+    pub(crate) fn forwarded_for(&self) -> &HeaderValue {
+        &self.about.forwarded_for
+    }
+
+    /// Whether it connected over TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.about.tls
+    }
 }
 
 /// A request that has passed every guard.

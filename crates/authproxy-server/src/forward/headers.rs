@@ -1,8 +1,6 @@
 //! Which header fields cross the proxy. In each direction: hop-by-hop fields go first, so that no peer can name
 //! ours in `Connection` and have them taken away; then what only we may say; then ours are added.
 
-use std::net::IpAddr;
-
 use authproxy_core::manager::ReadyToken;
 use bytes::{BufMut, BytesMut};
 use http::{
@@ -122,19 +120,28 @@ impl Onward<'_> {
         own_names(route).any(|own| own == name) || (is_about_the_asker(text) && !is_believed)
     }
 
-    fn say_how_it_was_reached(&self, headers: &mut HeaderMap) {
-        let mut forwarded_for = BytesMut::new();
-        for value in headers.get_all(X_FORWARDED_FOR) {
-            forwarded_for.put_slice(value.as_bytes());
-            forwarded_for.put_slice(b", ");
+    /// Whoever a believed gateway speaks for, and the peer.
+    fn forwarded_for(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        let peer = self.peer.forwarded_for();
+        if !headers.contains_key(X_FORWARDED_FOR) {
+            return Some(peer.clone());
         }
-        let address = unmapped(self.peer.address.ip());
-        forwarded_for.put_slice(address.to_string().as_bytes());
-        insert_or_remove(headers, &X_FORWARDED_FOR, HeaderValue::from_maybe_shared(forwarded_for.freeze()).ok());
+        let mut list = BytesMut::new();
+        for value in headers.get_all(X_FORWARDED_FOR) {
+            list.put_slice(value.as_bytes());
+            list.put_slice(b", ");
+        }
+        list.put_slice(peer.as_bytes());
+        HeaderValue::from_maybe_shared(list.freeze()).ok()
+    }
+
+    fn say_how_it_was_reached(&self, headers: &mut HeaderMap) {
+        let forwarded_for = self.forwarded_for(headers);
+        insert_or_remove(headers, &X_FORWARDED_FOR, forwarded_for);
         if !headers.contains_key(X_FORWARDED_HOST) {
             insert_or_remove(headers, &X_FORWARDED_HOST, HeaderValue::from_str(self.host).ok());
         }
-        headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(if self.peer.tls {
+        headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(if self.peer.is_secure() {
             "https"
         } else {
             "http"
@@ -243,10 +250,15 @@ fn remove_where(headers: &mut HeaderMap, is_doomed: impl Fn(&HeaderName) -> bool
 
 /// Takes our cookie out of the peer's, and leaves the others as they are, byte for byte.
 fn strip_cookie(headers: &mut HeaderMap, name: &str) {
-    let lines: Vec<_> = headers.get_all(COOKIE).iter().cloned().collect();
-    if lines.len() == 1 && cookie::pairs(&lines[0]).all(|(cookie, _)| cookie != name.as_bytes()) {
-        return;
+    let is_ours = |(cookie, _): (&[u8], Option<&[u8]>)| cookie == name.as_bytes();
+    let mut lines = headers.get_all(COOKIE).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => return,
+        (Some(only), None) if !cookie::pairs(only).any(is_ours) => return,
+        (Some(only), None) if cookie::pairs(only).all(is_ours) => return drop(headers.remove(COOKIE)),
+        _ => {}
     }
+    let lines: Vec<_> = headers.get_all(COOKIE).iter().cloned().collect();
     let mut kept = BytesMut::new();
     for line in &lines {
         let texts = line.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
@@ -339,11 +351,6 @@ fn is_of_a_gateway(name: &str) -> bool {
         name,
         "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-proto" | "x-forwarded-port" | "x-real-ip" | "forwarded"
     )
-}
-
-/// An IPv4 peer on a socket for both families is an IPv4 peer.
-fn unmapped(address: IpAddr) -> IpAddr {
-    address.to_canonical()
 }
 
 /// Whether a comma-separated list names `word`.

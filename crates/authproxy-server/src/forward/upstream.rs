@@ -1,12 +1,9 @@
 //! One upstream: its connections, how many there may be, and sending a request over one of them.
 //!
-//! A connection carries one request at a time (HTTP/1.1) and rests in between, the last used on top; or all of them
-//! (HTTP/2, where an https upstream offers it). Only a request of which nothing was written is sent again.
+//! A connection carries one request at a time (HTTP/1.1) and rests in between, or all of them (HTTP/2, where an https
+//! upstream offers it). Only a request of which nothing was written is sent again.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use http::{
     HeaderValue, Request, Response, Uri, Version,
@@ -20,18 +17,16 @@ use hyper::{
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout},
+    time::timeout,
 };
 
 use super::{
     connect::{Connector, Protocols},
     error::UpstreamError,
+    shelf::{Shelf, Shelves},
     upload::Upload,
 };
 use crate::config::RouteConfig;
-
-/// How long a connection may rest. Below what upstreams commonly allow, so that few close at the moment of reuse.
-const LONGEST_REST: Duration = Duration::from_secs(4);
 
 /// The pool of one upstream.
 pub(crate) struct Upstream {
@@ -39,15 +34,17 @@ pub(crate) struct Upstream {
     /// What the upstream is called in `Host`.
     pub(crate) authority: HeaderValue,
     connect_timeout: Duration,
+    max_connections: usize,
     slots: Arc<Semaphore>,
-    resting: Mutex<Vec<(Instant, http1::SendRequest<Upload>)>>,
-    shared: Mutex<Option<http2::SendRequest<Upload>>>,
+    shelves: Shelves,
 }
 
 /// A connection to an upstream for the time of one exchange.
 pub(crate) struct Connection {
     sender: Sender,
     upstream: Arc<Upstream>,
+    /// Where it rests afterwards: beside the others of its runtime.
+    home: usize,
     /// Whether it has carried a request before: its upstream may be closing it just now.
     is_reused: bool,
     _slot: OwnedSemaphorePermit,
@@ -61,13 +58,14 @@ pub(super) enum Sender {
 impl Upstream {
     pub(crate) fn new(route: &RouteConfig, connector: Connector) -> Self {
         let authority = HeaderValue::try_from(route.upstream.authority()).expect("a parsed host is visible ASCII");
+        let max_connections = route.max_connections.min(Semaphore::MAX_PERMITS);
         Self {
             connector,
             authority,
             connect_timeout: route.connect_timeout,
-            slots: Arc::new(Semaphore::new(route.max_connections.min(Semaphore::MAX_PERMITS))),
-            resting: Mutex::default(),
-            shared: Mutex::default(),
+            max_connections,
+            slots: Arc::new(Semaphore::new(max_connections)),
+            shelves: Shelves::one_per_core(),
         }
     }
 
@@ -109,50 +107,49 @@ impl Upstream {
             return None;
         }
         let slot = self.slots.clone().try_acquire_owned().ok()?;
-        let sender = match self.shared() {
+        let (home, nearby) = self.shelves.here();
+        let sender = match nearby.shared() {
             Some(sender) => Sender::Http2(sender),
-            None => Sender::Http1(self.rested(http1::SendRequest::is_ready)?),
+            None => Sender::Http1(nearby.take(http1::SendRequest::is_ready)?),
         };
-        Some(Connection { sender, upstream: self.clone(), is_reused: true, _slot: slot })
+        Some(Connection { sender, upstream: self.clone(), home, is_reused: true, _slot: slot })
     }
 
     /// A connection at rest, or a new one.
     async fn checkout(self: &Arc<Self>, protocols: Protocols) -> Result<Connection, UpstreamError> {
         let slot = self.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
-        let connection = |sender, is_reused| Connection { sender, upstream: self.clone(), is_reused, _slot: slot };
+        let (here, nearby) = self.shelves.here();
+        let connection =
+            |sender, home, is_reused| Connection { sender, upstream: self.clone(), home, is_reused, _slot: slot };
         if protocols == Protocols::All {
-            if let Some(sender) = self.shared() {
-                return Ok(connection(Sender::Http2(sender), true));
+            if let Some(sender) = nearby.shared() {
+                return Ok(connection(Sender::Http2(sender), here, true));
             }
-            while let Some(mut sender) = self.rested(|_| true) {
+            while let Some((home, mut sender)) = self.any_at_rest(here, nearby) {
                 // Its task may not have seen the end of the last answer yet; it is about to.
                 if sender.ready().await.is_ok() {
-                    return Ok(connection(Sender::Http1(sender), true));
+                    return Ok(connection(Sender::Http1(sender), home, true));
                 }
             }
         }
         let sender = self.connector.connect(protocols).await?;
-        if let Sender::Http2(shared) = &sender {
-            *lock(&self.shared) = Some(shared.clone());
+        if let Sender::Http2(sender) = &sender {
+            nearby.share(sender.clone());
         }
-        Ok(connection(sender, false))
+        Ok(connection(sender, here, false))
     }
 
-    fn shared(&self) -> Option<http2::SendRequest<Upload>> {
-        let mut shared = lock(&self.shared);
-        shared.take_if(|sender| sender.is_closed());
-        shared.clone()
-    }
-
-    /// The connection that rested last, if it will do.
-    fn rested(&self, will_do: fn(&http1::SendRequest<Upload>) -> bool) -> Option<http1::SendRequest<Upload>> {
-        let mut resting = lock(&self.resting);
-        while resting.pop_if(|(_, sender)| sender.is_closed()).is_some() {}
-        if resting.last()?.0.elapsed() >= LONGEST_REST {
-            resting.clear(); // those below have rested even longer
+    /// The connection that rested last here, or, where no new one may be made, one that rests elsewhere.
+    fn any_at_rest(&self, here: usize, nearby: &Shelf) -> Option<(usize, http1::SendRequest<Upload>)> {
+        if let Some(sender) = nearby.take(|_| true) {
+            return Some((here, sender));
+        }
+        // In this order, so that one that is just coming to rest is counted twice rather than not at all.
+        let in_use = self.max_connections - self.slots.available_permits();
+        if in_use + self.shelves.resting() <= self.max_connections {
             return None;
         }
-        resting.pop_if(|(_, sender)| will_do(sender)).map(|(_, sender)| sender)
+        self.shelves.take_anywhere()
     }
 
     /// Why there was no connection in time: none was free, or none came about.
@@ -190,11 +187,11 @@ impl Connection {
 
     /// Lets the connection rest until the next request. Only after an answer was read to its end.
     pub(crate) fn give_back(self) {
-        let Self { sender, upstream, .. } = self;
+        let Self { sender, upstream, home, .. } = self;
         if let Sender::Http1(sender) = sender
             && !sender.is_closed()
         {
-            lock(&upstream.resting).push((Instant::now(), sender));
+            upstream.shelves.put(home, sender);
         }
     }
 }
@@ -218,9 +215,4 @@ fn address_http2(request: &mut Request<Upload>) {
         *request.uri_mut() =
             uri.path_and_query(path.unwrap_or(PathAndQuery::from_static("/"))).build().unwrap_or_default();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing under these locks can be left half done.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

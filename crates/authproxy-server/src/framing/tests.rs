@@ -164,6 +164,18 @@ proptest! {
         prop_assert_eq!(whole, cut);
     }
 
+    /// What is let through without a parser is what the parser takes.
+    #[test]
+    fn a_plain_path_parses(target in "/[!-~]{0,40}") {
+        prop_assert!(!is_plain_path(target.as_bytes()) || http::Uri::try_from(target.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn pieces_are_those_of_the_standard_library(text in "[a;]{0,12}") {
+        let ours: Vec<_> = split(text.as_bytes(), b';').collect();
+        prop_assert_eq!(ours, text.as_bytes().split(|byte| *byte == b';').collect::<Vec<_>>());
+    }
+
     #[test]
     fn nothing_a_peer_sends_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400), chunked: bool) {
         let mut sent = if chunked { b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec() } else { Vec::new() };

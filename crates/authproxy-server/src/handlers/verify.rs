@@ -41,7 +41,7 @@ const X_AUTH_REQUEST_EMAIL: HeaderName = HeaderName::from_static("x-auth-request
     )
 )]
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
-    let is_trusted = app.trusts(request.peer.address.ip());
+    let is_trusted = app.trusts(request.peer.ip());
     let original = Original::new(&request.method, &request.uri, &request.headers, is_trusted);
     match allow(app, request, original).await {
         Err(problem) if problem.asks_for_login() => Ok(to_login(app, request, original, problem)),

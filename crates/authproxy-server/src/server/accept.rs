@@ -20,6 +20,7 @@ use crate::{
     service::{App, Peer},
     socket::{Busy, Interim, Patience, Socket},
     tls::{Accepted, Tls},
+    workers::Workers,
 };
 
 /// How many connections over the cap are told so at the same time; further ones are closed without a word.
@@ -34,6 +35,7 @@ pub(super) struct Connections {
     tls: Option<Tls>,
     patience: Patience,
     slots: Arc<Semaphore>,
+    workers: Option<Workers>,
     refusals: Arc<Semaphore>,
     tasks: TaskTracker,
     draining: CancellationToken,
@@ -41,11 +43,13 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// No connections yet, and never more than `limits` allows; secure ones when there is `tls`.
-    pub(super) fn new(app: Arc<App>, tls: Option<Tls>, limits: &LimitsConfig) -> Self {
+    /// No connections yet, and never more than `limits` allows; secure ones when there is `tls`. They are served by
+    /// `workers`, or where they are accepted.
+    pub(super) fn new(app: Arc<App>, tls: Option<Tls>, workers: Option<Workers>, limits: &LimitsConfig) -> Self {
         Self {
             app,
             tls,
+            workers,
             patience: Patience { head: limits.header_timeout, idle: limits.idle_timeout, write: limits.body_timeout },
             slots: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
@@ -67,7 +71,7 @@ impl Connections {
             match accepted {
                 Ok((stream, address)) => {
                     pause = ACCEPT_PAUSE;
-                    self.spawn(stream, Peer { address, tls: self.tls.is_some(), interim: None });
+                    self.spawn(stream, Peer::new(address, self.tls.is_some()));
                 }
                 // The peer's affair: it hung up before it was accepted.
                 Err(error) if is_about_one_connection(&error) => {}
@@ -90,16 +94,20 @@ impl Connections {
         if let Ok(slot) = self.slots.clone().try_acquire_owned() {
             let (app, cut_off) = (self.app.clone(), self.cut_off.clone());
             let answer = move |request: Request<Incoming>, interim| {
-                let (app, peer) = (app.clone(), Peer { interim, ..peer.clone() });
+                let (app, peer) = (app.clone(), peer.with_interim(interim));
                 async move { app.answer(request, peer).await }
             };
-            self.tasks.spawn(async move {
+            let connection = async move |stream| {
                 let _slot = slot;
                 tokio::select! {
                     () = cut_off.cancelled() => {}
                     () = serve(stream, tls, patience, draining, answer) => {}
                 }
-            });
+            };
+            match &self.workers {
+                None => drop(self.tasks.spawn(connection(stream))),
+                Some(workers) => self.hand_over(workers, stream, connection),
+            }
         } else if let Ok(permit) = self.refusals.clone().try_acquire_owned() {
             tokio::spawn(async move {
                 let _permit = permit;
@@ -107,6 +115,28 @@ impl Connections {
                 turn_away(stream, tls, patience).await;
             });
         }
+    }
+
+    /// Serves a connection on a worker's runtime, whose event queue it has to change to.
+    fn hand_over<F>(
+        &self,
+        workers: &Workers,
+        stream: TcpStream,
+        connection: impl FnOnce(TcpStream) -> F + Send + 'static,
+    ) where
+        F: Future<Output = ()> + Send,
+    {
+        let Ok(stream) = stream.into_std() else { return };
+        let seat = workers.seat();
+        let runtime = seat.runtime.clone();
+        let task = async move {
+            let _seat = seat;
+            match TcpStream::from_std(stream) {
+                Ok(stream) => connection(stream).await,
+                Err(error) => tracing::error!(%error, "a connection cannot be served"),
+            }
+        };
+        drop(self.tasks.spawn_on(task, &runtime));
     }
 
     /// Lets every connection finish its request; returns how many had to be cut off at the deadline.

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -11,7 +12,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{Patience, frames::Frames, pace::WritePace};
+use super::{LINGER, LINGER_BYTES, Patience, frames::Frames, pace::WritePace};
 
 /// A peer's socket.
 pub(crate) struct Watched<S> {
@@ -22,6 +23,13 @@ pub(crate) struct Watched<S> {
     unfinished_since: Option<Instant>,
     timer: Pin<Box<Sleep>>,
     pace: WritePace,
+    /// What a closing connection may still read, once its last bytes are out.
+    lingering: Option<Lingering>,
+}
+
+struct Lingering {
+    until: Pin<Box<Sleep>>,
+    bytes_left: usize,
 }
 
 impl<S> Watched<S> {
@@ -35,6 +43,7 @@ impl<S> Watched<S> {
             unfinished_since: Some(now),
             timer: Box::pin(sleep_until(now)),
             pace: WritePace::new(patience.write),
+            lingering: None,
         }
     }
 
@@ -67,7 +76,31 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + Unpin> Watched<S> {
+    /// Reads until the peer closes, so that what was written arrives: unread bytes would make the end a reset.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let lingering = self.lingering.get_or_insert_with(|| Lingering {
+            until: Box::pin(sleep_until(Instant::now() + LINGER)),
+            bytes_left: LINGER_BYTES,
+        });
+        let mut space = [const { MaybeUninit::uninit() }; 1024];
+        loop {
+            let mut read = ReadBuf::uninit(&mut space);
+            match Pin::new(&mut self.io).poll_read(cx, &mut read) {
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => {
+                    let Some(left) = lingering.bytes_left.checked_sub(read.filled().len()) else {
+                        return Poll::Ready(());
+                    };
+                    lingering.bytes_left = left;
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return lingering.until.as_mut().poll(cx),
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.io).poll_write(cx, bytes);
@@ -96,7 +129,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let outcome = Pin::new(&mut this.io).poll_shutdown(cx);
-        this.pace.pass(cx, outcome)
+        if this.lingering.is_none() {
+            let outcome = Pin::new(&mut this.io).poll_shutdown(cx);
+            ready!(this.pace.pass(cx, outcome))?;
+        }
+        this.poll_linger(cx).map(Ok)
     }
 }

@@ -1,6 +1,6 @@
 //! A running server and raw connections to it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use authproxy_core::{
     backend::{AuthBackend, HttpBackend},
@@ -8,7 +8,7 @@ use authproxy_core::{
     manager::TokenManager,
     store::{MemoryStore, SessionStore},
 };
-use authproxy_server::{Report, Server, config::Config};
+use authproxy_server::{Report, Server, Workers, config::Config};
 use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -22,6 +22,9 @@ use crate::auth_service::AuthService;
 
 /// No answer may take longer; only a failing test waits for it.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// As a program on a machine of two cores.
+const WORKERS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
@@ -40,18 +43,26 @@ impl Proxy {
         Self::with_store(change, |store| store).await
     }
 
+    /// With every connection served by the test's own thread: one pool of upstream connections, one log.
+    pub(crate) async fn on_one_thread(change: impl FnOnce(&mut Config)) -> Self {
+        let (service, backend, clock) = Self::parts().await;
+        Self::launch(service, backend, clock, change, |store| store, |server| server).await
+    }
+
     pub(crate) async fn with_store(
         change: impl FnOnce(&mut Config),
         wrap: impl FnOnce(Arc<dyn SessionStore>) -> Arc<dyn SessionStore>,
     ) -> Self {
-        let service = AuthService::start().await;
-        let backend = |clock: Arc<ManualClock>| -> Arc<dyn AuthBackend> {
-            let builder = HttpBackend::builder(&service.url()).clock(clock).timeout(Duration::from_millis(1500));
-            Arc::new(builder.build().unwrap())
-        };
-        let clock = ManualClock::default();
-        let backend = backend(Arc::new(clock.clone()));
+        let (service, backend, clock) = Self::parts().await;
         Self::with_backend(service, backend, clock, change, wrap).await
+    }
+
+    async fn parts() -> (AuthService, Arc<dyn AuthBackend>, ManualClock) {
+        let service = AuthService::start().await;
+        let clock = ManualClock::default();
+        let builder = HttpBackend::builder(&service.url()).clock(Arc::new(clock.clone()));
+        let backend = Arc::new(builder.timeout(Duration::from_millis(1500)).build().unwrap());
+        (service, backend, clock)
     }
 
     pub(crate) async fn with_backend(
@@ -61,6 +72,18 @@ impl Proxy {
         change: impl FnOnce(&mut Config),
         wrap: impl FnOnce(Arc<dyn SessionStore>) -> Arc<dyn SessionStore>,
     ) -> Self {
+        let on_workers = |server: Server| server.workers(Workers::start(WORKERS).unwrap());
+        Self::launch(service, backend, clock, change, wrap, on_workers).await
+    }
+
+    async fn launch(
+        service: AuthService,
+        backend: Arc<dyn AuthBackend>,
+        clock: ManualClock,
+        change: impl FnOnce(&mut Config),
+        wrap: impl FnOnce(Arc<dyn SessionStore>) -> Arc<dyn SessionStore>,
+        finish: impl FnOnce(Server) -> Server,
+    ) -> Self {
         let mut config = Config::default();
         config.auth_url = Some(service.url());
         change(&mut config);
@@ -69,7 +92,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = Server::new(manager, backend, config);
+        let server = finish(Server::new(manager, backend, config));
         let serving = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
             server.serve(listener, stopped).await.unwrap()

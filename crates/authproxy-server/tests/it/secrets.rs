@@ -11,7 +11,7 @@ use crate::{
 #[tokio::test]
 async fn no_secret_and_nothing_forged_reaches_the_log() {
     let traces = Traces::collect();
-    let proxy = Proxy::start().await;
+    let proxy = Proxy::on_one_thread(|_| {}).await;
     let login = proxy.ask(&Ask::login("user-S3CRET", "password-S3CRET")).await;
     let cookie = login.cookie_pair();
     let id = cookie.split_once('=').unwrap().1.to_owned();

@@ -25,7 +25,7 @@ fn forwarded(route: &RouteConfig, trusted: bool, fields: &[(&str, &str)]) -> Vec
     let onward = Onward {
         route,
         cookie: COOKIE_OF_OURS,
-        peer: Peer { address: "[::ffff:192.0.2.7]:5".parse().unwrap(), tls: false, interim: None },
+        peer: Peer::new("[::ffff:192.0.2.7]:5".parse().unwrap(), false),
         peer_is_trusted: trusted,
         id: &id,
         version: Version::HTTP_11,

@@ -236,6 +236,19 @@ async fn when_every_connection_is_in_use_it_is_503_with_a_time_to_come_back() {
     site.assert_serves().await;
 }
 
+/// Peers that are served by different threads share the bound, and what rests within it.
+#[tokio::test]
+async fn a_connection_at_rest_elsewhere_is_used_where_no_new_one_may_be_made() {
+    let site = Site::with_routes(|route| route.max_connections = 1).await;
+    let mut peers = [site.connect().await, site.connect().await, site.connect().await];
+    for _ in 0..5 {
+        for peer in &mut peers {
+            site.assert_serves_on(peer).await;
+        }
+    }
+    assert_eq!(site.upstream.connections(), 1);
+}
+
 #[tokio::test]
 async fn a_caller_who_left_gives_its_place_back() {
     let site = Site::with_routes(|route| route.max_connections = 1).await;

@@ -1,6 +1,7 @@
 //! Connections that last end with their session, within a second, and are counted.
 
-use authproxy_testing::{Answer, EventStream, Gate, Play};
+use authproxy_server::config::Config;
+use authproxy_testing::{Answer, EventStream, FakeUpstream, Gate, Play};
 use tokio::time::{Duration, Instant, timeout};
 
 use super::{
@@ -139,7 +140,9 @@ async fn a_login_in_the_same_browser_ends_those_of_the_session_before() {
 
 #[tokio::test]
 async fn they_are_counted() {
-    let mut site = Site::with_config(|config| config.limits.drain_timeout = Duration::from_millis(100)).await;
+    // On one thread: what the upstream has seen to end is counted no more.
+    let shortly = |config: &mut Config| config.limits.drain_timeout = Duration::from_millis(100);
+    let mut site = Site::on_one_thread(FakeUpstream::start().await, shortly).await;
     let mut tunnels = Vec::new();
     for number in 0..3 {
         let (tunnel, head) = upgrades::open(&site, &format!("/api/ws/{number}")).await;

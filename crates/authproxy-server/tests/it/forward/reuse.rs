@@ -1,13 +1,18 @@
 //! Which connections carry a second request (cases 12 and 13 of the edge).
 
-use authproxy_testing::{Answer, CutPoint, Malformation, Play, Step};
+use authproxy_testing::{Answer, CutPoint, FakeUpstream, Malformation, Play, Step};
 
 use super::site::Site;
 use crate::harness::Ask;
 
+/// Where it is known which connection is used next.
+async fn one_pool() -> Site {
+    Site::on_one_thread(FakeUpstream::start().await, |_| {}).await
+}
+
 #[tokio::test]
 async fn a_clean_upstream_connection_is_used_again() {
-    let site = Site::start().await;
+    let site = one_pool().await;
     let mut connection = site.connect().await;
     for _ in 0..10 {
         site.assert_serves_on(&mut connection).await;
@@ -18,7 +23,7 @@ async fn a_clean_upstream_connection_is_used_again() {
 
 #[tokio::test]
 async fn a_poisoned_upstream_connection_is_never_used_again() {
-    let site = Site::start().await;
+    let site = one_pool().await;
     let plays: Vec<_> =
         Malformation::ALL.map(Play::malformed).into_iter().chain([Play::garbage_after("good")]).collect();
     for play in plays {
@@ -38,7 +43,7 @@ async fn a_poisoned_upstream_connection_is_never_used_again() {
 
 #[tokio::test]
 async fn an_answer_whose_reader_left_poisons_nothing() {
-    let site = Site::start().await;
+    let site = one_pool().await;
     for _ in 0..20 {
         site.upstream.on("/api/large", Play::download(8 * 1024 * 1024));
         let mut connection = site.connect().await;
@@ -51,7 +56,7 @@ async fn an_answer_whose_reader_left_poisons_nothing() {
 
 #[tokio::test]
 async fn an_unread_body_is_not_the_next_request() {
-    let site = Site::start().await;
+    let site = one_pool().await;
     let smuggled = format!("GET /api/smuggled HTTP/1.1\r\nHost: a\r\nCookie: {}\r\n\r\n", site.cookie);
     let cookie = format!("Cookie: {}\r\n", site.cookie);
     site.upstream.on("/api/early", Play::early(Answer::json(200, "{}")));
@@ -87,7 +92,7 @@ async fn an_unread_body_is_not_the_next_request() {
 
 #[tokio::test]
 async fn a_body_that_the_upstream_did_not_read_is_not_the_next_request_there() {
-    let site = Site::start().await;
+    let site = one_pool().await;
     let smuggled = "GET /api/smuggled HTTP/1.1\r\nhost: a\r\n\r\n".repeat(8000);
     for then in [None, Some(Step::Close)] {
         let mut play = Play::early(Answer::json(200, r#""early""#));
@@ -102,7 +107,7 @@ async fn a_body_that_the_upstream_did_not_read_is_not_the_next_request_there() {
 
 #[tokio::test]
 async fn pipelined_requests_reach_the_upstream_one_by_one_and_in_order() {
-    let site = Site::start().await;
+    let site = one_pool().await;
     let mut connection = site.connect().await;
     let paths: Vec<_> = (0..10).map(|number| format!("/api/{number}")).collect();
     for path in &paths {
@@ -119,7 +124,7 @@ async fn pipelined_requests_reach_the_upstream_one_by_one_and_in_order() {
 
 #[tokio::test]
 async fn an_upstream_that_closes_idle_connections_costs_no_request() {
-    let site = Site::start().await;
+    let site = one_pool().await;
     site.upstream.on("/api/close", Play::answer_and_close(Answer::json(200, "1")));
     for round in 0..50 {
         assert_eq!(site.ask(&site.get("/api/close")).await.status, 200, "round {round}");
@@ -130,7 +135,7 @@ async fn an_upstream_that_closes_idle_connections_costs_no_request() {
 
 #[tokio::test]
 async fn an_upstream_that_closes_at_the_moment_of_reuse_never_sees_a_request_twice() {
-    let site = Site::start().await;
+    let site = one_pool().await;
     site.upstream.on("/api/close", Play::answer_and_close_at_reuse(Answer::json(200, "1")));
     for method in ["GET", "POST"] {
         for _ in 0..10 {
@@ -153,7 +158,7 @@ async fn an_upstream_that_closes_at_the_moment_of_reuse_never_sees_a_request_twi
 
 #[tokio::test]
 async fn a_cut_answer_leaves_the_next_one_whole() {
-    let site = Site::start().await;
+    let site = one_pool().await;
     let mut connection = site.connect().await;
     for at in CutPoint::ALL {
         site.assert_serves().await;

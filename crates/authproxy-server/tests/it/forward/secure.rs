@@ -28,7 +28,7 @@ impl Site {
         let upstream = FakeUpstream::with_tls(protocols).await;
         let ca = file(&format!("{name}.pem"));
         upstream.write_authority(&ca).unwrap();
-        Self::of(upstream, |config| {
+        Self::on_one_thread(upstream, |config| {
             config.route.iter_mut().for_each(|route| route.upstream_ca = Some(ca.clone()));
         })
         .await

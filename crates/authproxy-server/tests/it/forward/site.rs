@@ -34,8 +34,21 @@ impl Site {
         let proxy = Proxy::with(|config| {
             config.route = routes(&url);
             change(config);
-        })
-        .await;
+        });
+        Self::through(upstream, proxy.await).await
+    }
+
+    /// [`of`](Self::of), with one pool of upstream connections for all.
+    pub(crate) async fn on_one_thread(upstream: FakeUpstream, change: impl FnOnce(&mut Config)) -> Self {
+        let url = upstream.url();
+        let proxy = Proxy::on_one_thread(|config| {
+            config.route = routes(&url);
+            change(config);
+        });
+        Self::through(upstream, proxy.await).await
+    }
+
+    async fn through(upstream: FakeUpstream, proxy: Proxy) -> Self {
         let cookie = proxy.log_in().await;
         Self { upstream, proxy, cookie }
     }

@@ -1,0 +1,89 @@
+//! [`Shelves`]: where an upstream's connections rest, a shelf for each worker.
+//!
+//! A connection is driven by a task on the worker that made it. Used by requests of the same worker, it wakes nobody
+//! else's thread.
+
+use std::{
+    num::NonZeroUsize,
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use hyper::client::conn::{http1, http2};
+use tokio::time::Instant;
+
+use super::upload::Upload;
+use crate::workers;
+
+/// How long a connection may rest. Below what upstreams commonly allow, so that few close at the moment of reuse.
+const LONGEST_REST: Duration = Duration::from_secs(4);
+
+/// One upstream's connections that carry no request, or any number of them.
+pub(super) struct Shelves(Box<[Shelf]>);
+
+/// The connections of one worker.
+#[derive(Default)]
+pub(super) struct Shelf {
+    /// The last used on top.
+    resting: Mutex<Vec<(Instant, http1::SendRequest<Upload>)>>,
+    shared: Mutex<Option<http2::SendRequest<Upload>>>,
+}
+
+impl Shelves {
+    pub(super) fn one_per_core() -> Self {
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self((0..cores).map(|_| Shelf::default()).collect())
+    }
+
+    /// The shelf of the worker that asks, and its number.
+    pub(super) fn here(&self) -> (usize, &Shelf) {
+        let here = workers::here() % self.0.len();
+        (here, &self.0[here])
+    }
+
+    /// Puts a connection on a shelf.
+    pub(super) fn put(&self, number: usize, sender: http1::SendRequest<Upload>) {
+        lock(&self.0[number].resting).push((Instant::now(), sender));
+    }
+
+    /// How many connections rest.
+    pub(super) fn resting(&self) -> usize {
+        self.0.iter().map(|shelf| lock(&shelf.resting).len()).sum()
+    }
+
+    /// A connection from any shelf, and which one that was.
+    pub(super) fn take_anywhere(&self) -> Option<(usize, http1::SendRequest<Upload>)> {
+        self.0.iter().enumerate().find_map(|(number, shelf)| Some((number, shelf.take(|_| true)?)))
+    }
+}
+
+impl Shelf {
+    /// The connection that rested last, if it will do.
+    pub(super) fn take(&self, will_do: fn(&http1::SendRequest<Upload>) -> bool) -> Option<http1::SendRequest<Upload>> {
+        let mut resting = lock(&self.resting);
+        while resting.pop_if(|(_, sender)| sender.is_closed()).is_some() {}
+        if resting.last()?.0.elapsed() >= LONGEST_REST {
+            resting.clear(); // those below have rested even longer
+            return None;
+        }
+        resting.pop_if(|(_, sender)| will_do(sender)).map(|(_, sender)| sender)
+    }
+
+    /// The connection that all share, where the upstream speaks HTTP/2.
+    pub(super) fn shared(&self) -> Option<http2::SendRequest<Upload>> {
+        let mut shared = lock(&self.shared);
+        shared.take_if(|sender| sender.is_closed());
+        shared.clone()
+    }
+
+    /// Shares a connection.
+    pub(super) fn share(&self, sender: http2::SendRequest<Upload>) {
+        *lock(&self.shared) = Some(sender);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing under these locks can be left half done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
