@@ -74,6 +74,18 @@ impl SessionKey {
     /// The key of no session.
     pub(crate) const NONE: Self = Self([0; 32]);
 
+    /// A key that is made from something else than a session id.
+    #[cfg(feature = "redis")]
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// All of it.
+    #[cfg(feature = "redis")]
+    pub(crate) fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
+
     /// A key whose [`spread`](Self::spread) is chosen.
     #[cfg(test)]
     pub(crate) fn spreading(spread: u64, rest: u8) -> Self {
@@ -254,6 +266,31 @@ impl Session {
     #[must_use]
     pub(crate) fn kept_under(&self, key: SessionKey) -> Self {
         Self { key, ..self.copy() }
+    }
+
+    /// This session as another version of it, kept under `key`, is read from a store. Reading it is a use of it.
+    #[cfg(feature = "redis")]
+    #[must_use]
+    pub(crate) fn restored(
+        self,
+        key: SessionKey,
+        version: Version,
+        opened_at: Timestamp,
+        standing: Standing,
+        now: Timestamp,
+    ) -> Self {
+        let announced = || AtomicBool::new(version == Version::FIRST);
+        let last_used = AtomicU64::new(now.as_millis());
+        Self {
+            key,
+            version,
+            opened_at,
+            standing,
+            last_used,
+            announced: announced(),
+            announced_by_gateway: announced(),
+            ..self
+        }
     }
 
     fn copy(&self) -> Self {

@@ -4,11 +4,17 @@
 
 mod envelope;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
+#[cfg(feature = "redis")]
+pub use self::redis::{
+    ConnectError, ConnectProblem, Durability, InvalidRedisTls, InvalidRedisUrl, RedisStore, RedisStoreBuilder, RedisTls,
+};
 pub use self::{
     envelope::{Envelope, InvalidSecrets, OpenRecordError},
     memory::MemoryStore,

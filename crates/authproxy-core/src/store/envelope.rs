@@ -131,7 +131,36 @@ impl Envelope {
     }
 }
 
+#[cfg(feature = "redis")]
+impl Envelope {
+    /// A keyed hash of `text` for one purpose, under each secret, the sealing one first: what a store's server may see
+    /// of a text, and cannot compute itself.
+    pub(super) fn hashes<'a>(&'a self, purpose: &'a str, text: &str) -> impl Iterator<Item = [u8; 32]> + 'a {
+        let digest = Sha256::digest(text);
+        self.secrets.iter().map(move |secret| secret.hash(purpose, &digest))
+    }
+}
+
+#[cfg(feature = "redis")]
+struct Hash;
+
+#[cfg(feature = "redis")]
+impl hkdf::KeyType for Hash {
+    fn len(&self) -> usize {
+        32
+    }
+}
+
 impl Secret {
+    #[cfg(feature = "redis")]
+    fn hash(&self, purpose: &str, digest: &[u8]) -> [u8; 32] {
+        let info = [purpose.as_bytes(), digest];
+        let mut hash = [0; 32];
+        let okm = self.prk.expand(&info, Hash).expect("one hash is within HKDF's bound");
+        okm.fill(&mut hash).expect("as long as was asked");
+        hash
+    }
+
     fn new(secret: &str) -> Result<Self, InvalidSecrets> {
         if secret.chars().count() < SHORTEST_SECRET {
             return Err(InvalidSecrets::TooShort);

@@ -14,6 +14,7 @@ mod lineage;
 mod logout;
 mod nodes;
 mod outages;
+mod redis;
 mod secrets;
 mod shutdown;
 mod storms;

@@ -23,8 +23,7 @@ impl Process {
             .stdout(log.try_clone().expect("a file can be shared"))
             .stderr(log)
             .spawn()
-            .map(Self)
-            .unwrap_or_else(|error| panic!("{program} was not started: {}", missing(program, &error)))
+            .map_or_else(|error| panic!("{program} was not started: {}", missing(program, &error)), Self)
     }
 
     pub(super) fn id(&self) -> u32 {

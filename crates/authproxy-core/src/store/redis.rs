@@ -1,0 +1,180 @@
+//! [`RedisStore`]: sessions in Redis or Valkey (7.0 or later), shared by a fleet of nodes.
+//!
+//! One key a session, and every verb is one script on that key, so a Cluster needs nothing else. Leases run on the
+//! server's clock. What is stored is sealed by an [`Envelope`]; names are one-way.
+
+mod cluster;
+mod connect_error;
+mod dial;
+mod endpoint;
+mod failure;
+mod link;
+mod names;
+mod node;
+mod record;
+mod script;
+mod server_clock;
+mod servers;
+mod slots;
+mod tls;
+mod url;
+mod verbs;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+pub use self::{
+    connect_error::{ConnectError, ConnectProblem},
+    tls::{InvalidRedisTls, RedisTls},
+    url::InvalidRedisUrl,
+};
+use self::{dial::Dialer, script::Scripts, servers::Servers, url::Target};
+use crate::{
+    clock::{Clock, SystemClock},
+    store::Envelope,
+};
+
+/// How long a session is kept after its end, so that its browser is told "expired" and not "unknown".
+const LINGER: Duration = Duration::from_mins(5);
+
+/// Sessions in Redis or Valkey.
+///
+/// ```no_run
+/// # use authproxy_core::store::{Envelope, RedisStore};
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let envelope = Envelope::new(["a secret of at least thirty-two characters"])?;
+/// let store = RedisStore::builder("redis://localhost", envelope)?.build()?;
+/// store.ready().await?;
+/// # Ok(()) }
+/// ```
+///
+/// It connects when it is first used, inside a tokio runtime, and keeps its connections by tasks of its own, which end
+/// when it is dropped.
+pub struct RedisStore {
+    servers: Servers,
+    scripts: Scripts,
+    envelope: Envelope,
+    durability: Durability,
+    clock: Arc<dyn Clock>,
+    unreadable: AtomicU64,
+}
+
+/// Makes a [`RedisStore`].
+#[must_use]
+pub struct RedisStoreBuilder {
+    target: Target,
+    envelope: Envelope,
+    tls: Option<RedisTls>,
+    durability: Durability,
+    clock: Option<Arc<dyn Clock>>,
+}
+
+/// When an intent to present a refresh token, or the tokens that it brought, count as stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// When the primary has them. A failover may lose the last moments: a lost intent can lead to a second presentation,
+    /// a lost token set to one that only the node that won it has until it is stored again.
+    #[default]
+    Async,
+    /// When a replica has them too (`WAIT 1`). Without a replica nothing is refreshed: an intent that none confirms is
+    /// taken back, and access tokens are served until they expire. Tokens that none confirms are kept by the primary
+    /// alone. A failover that promotes a replica which has confirmed neither may still lose both.
+    Replica,
+}
+
+impl RedisStore {
+    /// Begins to make a store for `redis://` or `rediss://host:port/database`, `redis+unix:///path`,
+    /// `redis-cluster://host:port,host:port`, or `redis-sentinel://host:port,host:port/name`, each with `user:password@`
+    /// before the hosts where it is needed. `rediss-cluster` and `rediss-sentinel` speak TLS.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRedisUrl`].
+    pub fn builder(url: &str, envelope: Envelope) -> Result<RedisStoreBuilder, InvalidRedisUrl> {
+        let target = Target::parse(url)?;
+        Ok(RedisStoreBuilder { target, envelope, tls: None, durability: Durability::default(), clock: None })
+    }
+
+    /// Whether Redis can be reached and used now. Takes no longer than a few seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`], which says what an operator can do.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing; connecting goes on in the background.
+    pub async fn ready(&self) -> Result<(), ConnectError> {
+        self.servers.ready().await
+    }
+
+    /// How many records could not be opened since the start: sealed with an unknown secret, damaged, or not ours at all.
+    /// Each counted as no session.
+    pub fn unreadable_records(&self) -> u64 {
+        self.unreadable.load(Ordering::Relaxed)
+    }
+}
+
+impl RedisStoreBuilder {
+    /// Certificates for a URL with TLS. Default: the system's authorities, no client certificate.
+    pub fn tls(mut self, tls: RedisTls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Default [`Durability::Async`].
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// The clock that sessions' expiries are on: the manager's. Default [`SystemClock`].
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Makes the store. Connects to nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRedisTls`] when there are no certificate authorities for a URL with TLS, or certificates for one without.
+    pub fn build(self) -> Result<RedisStore, InvalidRedisTls> {
+        let Target { layout, tls, credentials, database } = self.target;
+        let tls = match (tls, self.tls) {
+            (true, own) => Some(own.unwrap_or_default().config()?),
+            (false, Some(_)) => return Err(InvalidRedisTls::NotAsked),
+            (false, None) => None,
+        };
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        Ok(RedisStore {
+            servers: Servers::new(layout, Dialer { credentials, database, tls }, clock.clone()),
+            scripts: Scripts::new(),
+            envelope: self.envelope,
+            durability: self.durability,
+            clock,
+            unreadable: AtomicU64::new(0),
+        })
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("durability", &self.durability)
+            .field("unreadable_records", &self.unreadable_records())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RedisStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStoreBuilder").field("target", &self.target).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,206 @@
+//! [`Cluster`]: many primaries, each with its slots, found by asking whoever answers.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use futures_util::{FutureExt, future::select_ok};
+use redis::{Cmd, Value};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use super::{
+    connect_error::{ConnectError, ConnectProblem},
+    dial::{CONNECT_TIMEOUT, Dialer, Purpose},
+    endpoint::Endpoint,
+    failure::{Failure, Refusal},
+    link::jittered,
+    node::Node,
+    slots::SlotMap,
+    url::Address,
+};
+use crate::clock::Clock;
+
+/// The least time between two questions for the map.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Servers that are asked for the map at once.
+const ASKED: usize = 6;
+
+/// A Cluster.
+pub(super) struct Cluster {
+    inner: Arc<Inner>,
+    keeper: OnceLock<Keeper>,
+}
+
+struct Inner {
+    seeds: Vec<Address>,
+    dialer: Arc<Dialer>,
+    clock: Arc<dyn Clock>,
+    map: watch::Sender<State>,
+    outdated: Notify,
+    nodes: Mutex<HashMap<Address, Arc<Node>>>,
+}
+
+#[derive(Clone)]
+enum State {
+    /// Nobody was asked yet.
+    Unknown,
+    Known(Arc<SlotMap>),
+    /// Nobody has answered yet, or not usefully.
+    Failed(ConnectError),
+}
+
+/// The task that keeps the map; it ends with the cluster.
+struct Keeper(JoinHandle<()>);
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Cluster {
+    /// A Cluster that is asked for its map when it is first used.
+    pub(super) fn new(seeds: Vec<Address>, dialer: Arc<Dialer>, clock: Arc<dyn Clock>) -> Self {
+        let inner = Inner {
+            seeds,
+            dialer,
+            clock,
+            map: watch::Sender::new(State::Unknown),
+            outdated: Notify::new(),
+            nodes: Mutex::default(),
+        };
+        Self { inner: Arc::new(inner), keeper: OnceLock::new() }
+    }
+
+    /// Who serves a slot, as far as is known.
+    pub(super) async fn owner(&self, slot: u16) -> Result<Arc<Node>, Failure> {
+        let map = self.map().await.map_err(Failure::Unconnected)?;
+        let Some(owner) = map.owner(slot) else {
+            self.inner.outdated.notify_one();
+            return Err(Failure::Refused(Refusal::ClusterDown));
+        };
+        Ok(self.inner.node(owner))
+    }
+
+    /// A server that a redirection names.
+    pub(super) fn node(&self, address: &Address) -> Arc<Node> {
+        self.inner.node(address)
+    }
+
+    /// An address to name when none was reached.
+    pub(super) fn seed(&self) -> &Address {
+        &self.inner.seeds[0]
+    }
+
+    /// Everyone who serves a slot now.
+    pub(super) async fn primaries(&self) -> Result<Vec<Arc<Node>>, ConnectError> {
+        let map = self.map().await?;
+        Ok(map.primaries().into_iter().map(|address| self.inner.node(address)).collect())
+    }
+
+    /// A slot has moved: uses its new server from now on, and asks for the whole map.
+    pub(super) fn moved(&self, slot: u16, to: &Address) {
+        self.inner.map.send_if_modified(|state| {
+            let State::Known(map) = state else { return false };
+            if map.owner(slot) == Some(to) {
+                return false;
+            }
+            let Some(moved) = map.with_owner(slot, to.clone()) else { return false };
+            *state = State::Known(Arc::new(moved));
+            true
+        });
+        self.inner.outdated.notify_one();
+    }
+
+    /// Something does not go as the map says: asks for a new one, in the background.
+    pub(super) fn doubt(&self) {
+        self.inner.outdated.notify_one();
+    }
+
+    async fn map(&self) -> Result<Arc<SlotMap>, ConnectError> {
+        self.keeper.get_or_init(|| Keeper(tokio::spawn(keep(self.inner.clone()))));
+        let mut state = self.inner.map.subscribe();
+        let known = timeout(CONNECT_TIMEOUT, state.wait_for(|state| !matches!(state, State::Unknown))).await;
+        match known.as_ref().map(|state| state.as_deref()) {
+            Ok(Ok(State::Known(map))) => Ok(map.clone()),
+            Ok(Ok(State::Failed(error))) => Err(error.clone()),
+            Ok(Ok(State::Unknown) | Err(_)) | Err(_) => {
+                Err(ConnectError::new(&self.inner.seeds[0], ConnectProblem::TimedOut))
+            }
+        }
+    }
+}
+
+/// Asks for the map at first, whenever somebody finds it wrong, and until there is one; never in a hurry.
+async fn keep(inner: Arc<Inner>) {
+    loop {
+        match inner.ask_somebody().await {
+            Ok(map) => {
+                inner.forget_all_but(&map);
+                inner.map.send_replace(State::Known(Arc::new(map)));
+                sleep(jittered(PAUSE)).await;
+                inner.outdated.notified().await;
+            }
+            Err(error) => {
+                inner.map.send_if_modified(|state| {
+                    let unknown = !matches!(state, State::Known(_));
+                    if unknown {
+                        tracing::warn!(%error, "no map of the Redis Cluster; trying on");
+                        *state = State::Failed(error);
+                    }
+                    unknown
+                });
+                sleep(jittered(PAUSE)).await;
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn node(&self, address: &Address) -> Arc<Node> {
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Node::new(|| Endpoint::Fixed(address.clone()), &self.dialer, &self.clock);
+        nodes.entry(address.clone()).or_insert_with(new).clone()
+    }
+
+    /// Closes the connections to those who serve nothing any more, once nobody uses them.
+    fn forget_all_but(&self, map: &SlotMap) {
+        let serving = map.primaries();
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).retain(|address, _| serving.contains(address));
+    }
+
+    /// The first map that anyone has.
+    async fn ask_somebody(&self) -> Result<SlotMap, ConnectError> {
+        let mut known: Vec<Address> = match &*self.map.borrow() {
+            State::Known(map) => map.primaries().into_iter().cloned().collect(),
+            State::Unknown | State::Failed(_) => Vec::new(),
+        };
+        known.extend(self.seeds.iter().cloned());
+        known.sort();
+        known.dedup();
+        // Others each time: one that is cut off from the rest may answer with what was.
+        let first = usize::try_from(getrandom::u32().unwrap_or(0)).unwrap_or(0) % known.len();
+        known.rotate_left(first);
+        let asking = known.iter().take(ASKED).map(|address| self.ask(address).boxed());
+        select_ok(asking).await.map(|(map, _)| map)
+    }
+
+    async fn ask(&self, address: &Address) -> Result<SlotMap, ConnectError> {
+        let failed = |problem| ConnectError::new(address, problem);
+        let connection = self.dialer.dial(address, Purpose::Directory).await?;
+        let question = Cmd::new().arg("CLUSTER").arg("SLOTS").to_owned();
+        match connection.ask(&question).await {
+            Ok(Value::Array(ranges)) if ranges.is_empty() => Err(failed(ConnectProblem::ClusterDown)),
+            Ok(answer) => SlotMap::parse(answer, address).ok_or_else(|| failed(ConnectProblem::NotRedis)),
+            Err(Failure::Refused(Refusal::Other(_))) => Err(failed(ConnectProblem::NotACluster)),
+            Err(Failure::Refused(refusal)) => Err(failed(ConnectProblem::of_refusal(&refusal))),
+            Err(_) => Err(failed(ConnectProblem::TimedOut)),
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Makes a connection to one server: TCP without delay, a Unix socket, or TLS; logged in, and known to be a primary.
+
+use std::{sync::Arc, time::Duration};
+
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisConnectionInfo, Value, aio::MultiplexedConnection};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    task::AbortHandle,
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    connect_error::{ConnectError, ConnectProblem},
+    failure::{self, Failure, Refusal},
+    url::{Address, Credentials},
+};
+use crate::clock::Timestamp;
+
+/// How long a connection may take to come about, from the name's look-up to the server's first answers.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long an answer may take. The manager gives a store call two seconds: this one leaves time for a second try.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_millis(800);
+/// Commands that wait to be written; more wait for their turn.
+const QUEUE: usize = 1024;
+
+/// Makes connections.
+pub(super) struct Dialer {
+    pub(super) credentials: Credentials,
+    pub(super) database: u16,
+    pub(super) tls: Option<Arc<ClientConfig>>,
+}
+
+/// What a server is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Reading and writing: it must be a primary.
+    Primary,
+    /// Asking who serves which slots: a replica knows that too.
+    Directory,
+    /// Asking where the primary is: a Sentinel, which may need no password where the servers do.
+    Sentinel,
+}
+
+/// A connection that many use at once. It closes when the last clone is dropped.
+#[derive(Clone)]
+pub(super) struct Connection {
+    commands: MultiplexedConnection,
+    driver: Arc<Driver>,
+    /// The server's time when the connection was made.
+    pub(super) server_time: Option<Timestamp>,
+}
+
+/// The task that reads and writes.
+struct Driver {
+    task: AbortHandle,
+    ended: CancellationToken,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Socket for T {}
+
+impl Dialer {
+    /// Connects, logs in, and checks that the server is what is needed.
+    pub(super) async fn dial(&self, address: &Address, purpose: Purpose) -> Result<Connection, ConnectError> {
+        let dialed = timeout(CONNECT_TIMEOUT, self.connect(address, purpose)).await;
+        dialed.unwrap_or(Err(ConnectProblem::TimedOut)).map_err(|problem| ConnectError::new(address, problem))
+    }
+
+    async fn connect(&self, address: &Address, purpose: Purpose) -> Result<Connection, ConnectProblem> {
+        let mut connection = Connection::over(self.socket(address).await?).await?;
+        match purpose {
+            Purpose::Primary => {
+                self.log_in(&connection).await?;
+                connection.server_time = Some(as_primary(&connection).await?);
+            }
+            Purpose::Directory => self.log_in(&connection).await?,
+            Purpose::Sentinel => match connection.ask(Cmd::new().arg("PING")).await {
+                Err(Failure::Refused(Refusal::NoPermission(_))) => self.log_in(&connection).await?,
+                answer => drop(answer.map_err(|failure| problem_of(&failure))?),
+            },
+        }
+        Ok(connection)
+    }
+
+    /// An open socket, its TLS handshake done.
+    pub(super) async fn socket(
+        &self,
+        address: &Address,
+    ) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ConnectProblem> {
+        let socket: Box<dyn Socket> = match address {
+            Address::Unix(path) => {
+                Box::new(UnixStream::connect(path).await.map_err(|error| ConnectProblem::of_io(&error))?)
+            }
+            Address::Tcp { host, port } => {
+                let addresses = tokio::net::lookup_host((host.as_str(), *port)).await;
+                let addresses: Vec<_> = addresses.map_err(|_| ConnectProblem::UnknownHost)?.collect();
+                let stream = TcpStream::connect(&*addresses).await.map_err(|error| ConnectProblem::of_io(&error))?;
+                stream.set_nodelay(true).map_err(|error| ConnectProblem::of_io(&error))?;
+                match &self.tls {
+                    None => Box::new(stream),
+                    Some(config) => {
+                        let name = ServerName::try_from(host.clone()).map_err(|_| ConnectProblem::UnknownHost)?;
+                        let connecting = TlsConnector::from(config.clone()).connect(name, stream).await;
+                        Box::new(connecting.map_err(|error| ConnectProblem::Tls(error.to_string()))?)
+                    }
+                }
+            }
+        };
+        Ok(socket)
+    }
+
+    async fn log_in(&self, connection: &Connection) -> Result<(), ConnectProblem> {
+        let mut pipeline = Pipeline::new();
+        if let Some(password) = &self.credentials.password {
+            let auth = pipeline.cmd("AUTH");
+            if let Some(user) = &self.credentials.user {
+                auth.arg(user);
+            }
+            auth.arg(password);
+        }
+        if self.database > 0 {
+            pipeline.cmd("SELECT").arg(self.database);
+        }
+        if pipeline.is_empty() {
+            return Ok(());
+        }
+        let answers = connection.send(&pipeline).await.map_err(|failure| problem_of(&failure))?;
+        let logs_in = self.credentials.password.is_some();
+        for (place, answer) in answers.into_iter().enumerate() {
+            match answer {
+                Ok(_) => {}
+                Err(refusal @ (Refusal::Loading | Refusal::ReadOnly | Refusal::TooManyConnections)) => {
+                    return Err(ConnectProblem::of_refusal(&refusal));
+                }
+                Err(_) if logs_in && place == 0 => return Err(ConnectProblem::Credentials),
+                Err(_) => return Err(ConnectProblem::NoSuchDatabase),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes sure that the server takes writes; its time.
+async fn as_primary(connection: &Connection) -> Result<Timestamp, ConnectProblem> {
+    let mut pipeline = Pipeline::new();
+    pipeline.cmd("TIME").cmd("ROLE").cmd("CLIENT").arg("SETNAME").arg("authproxy");
+    let mut answers = connection.send(&pipeline).await.map_err(|failure| problem_of(&failure))?.into_iter();
+    let time = answers.next().ok_or(ConnectProblem::NotRedis)?;
+    let time = time.map_err(|refusal| ConnectProblem::of_refusal(&refusal))?;
+    // A user that may not ask for the role learns from its first write.
+    if let Some(Ok(Value::Array(role))) = answers.next()
+        && let Some(Value::BulkString(role)) = role.first()
+        && role != b"master"
+    {
+        return Err(ConnectProblem::NotPrimary);
+    }
+    let (seconds, micros): (u64, u64) = redis::from_redis_value(time).map_err(|_| ConnectProblem::NotRedis)?;
+    Ok(Timestamp::from_secs(seconds).plus(Duration::from_micros(micros)))
+}
+
+impl Connection {
+    /// Begins to speak on a socket. Sends nothing yet.
+    async fn over(socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Self, ConnectProblem> {
+        // Logging in is done here: the driver tells every failure to do so as a wrong password.
+        let nothing = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let config =
+            AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER_TIMEOUT)).set_pipeline_buffer_size(QUEUE);
+        let (commands, driving) = MultiplexedConnection::new_with_config(&nothing, socket, config)
+            .await
+            .map_err(|error| ConnectProblem::of_driver(&error))?;
+        let ended = CancellationToken::new();
+        let ending = ended.clone().drop_guard();
+        let task = tokio::spawn(async move {
+            let _ending = ending;
+            driving.await;
+        });
+        let driver = Arc::new(Driver { task: task.abort_handle(), ended });
+        Ok(Self { commands, driver, server_time: None })
+    }
+
+    /// Sends one command.
+    pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, Failure> {
+        let answer = self.commands.clone().send_packed_command(command).await;
+        failure::answered(answer.map_err(|error| failure::failed(&error))?).map_err(Failure::Refused)
+    }
+
+    /// Sends commands together; each one's answer.
+    pub(super) async fn send(&self, pipeline: &Pipeline) -> Result<Vec<Result<Value, Refusal>>, Failure> {
+        let answers = self.commands.clone().send_packed_commands(pipeline, 0, pipeline.len()).await;
+        let answers = answers.map_err(|error| failure::failed(&error))?;
+        Ok(answers.into_iter().map(failure::answered).collect())
+    }
+
+    /// Completes when the connection has ended.
+    pub(super) async fn ended(&self) {
+        self.driver.ended.cancelled().await;
+    }
+
+    /// Whether two are the same connection.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.driver, &other.driver)
+    }
+}
+
+fn problem_of(failure: &Failure) -> ConnectProblem {
+    match failure {
+        Failure::Refused(refusal) => ConnectProblem::of_refusal(refusal),
+        Failure::TimedOut => ConnectProblem::TimedOut,
+        Failure::Unconnected(error) => error.problem().clone(),
+        Failure::Lost | Failure::Nonsense | Failure::Unreplicated => ConnectProblem::NotRedis,
+    }
+}

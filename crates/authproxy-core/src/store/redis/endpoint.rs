@@ -1,0 +1,80 @@
+//! [`Endpoint`]: where the primary is, as a fixed address or as the Sentinels have it.
+
+use std::fmt;
+
+use redis::{Cmd, Value};
+
+use super::{
+    connect_error::{ConnectError, ConnectProblem},
+    dial::{Connection, Dialer, Purpose},
+    url::Address,
+};
+
+/// Where a server is to be found.
+pub(super) enum Endpoint {
+    Fixed(Address),
+    /// The primary that these Sentinels watch under a name.
+    Watched {
+        sentinels: Vec<Address>,
+        master: String,
+    },
+}
+
+impl Endpoint {
+    /// Connects to where the server is now.
+    pub(super) async fn dial(&self, dialer: &Dialer, purpose: Purpose) -> Result<Connection, ConnectError> {
+        match self {
+            Self::Fixed(address) => dialer.dial(address, purpose).await,
+            Self::Watched { sentinels, master } => {
+                dialer.dial(&primary_of(dialer, sentinels, master).await?, purpose).await
+            }
+        }
+    }
+
+    /// An address to name when none was reached.
+    pub(super) fn first(&self) -> &Address {
+        match self {
+            Self::Fixed(address) => address,
+            Self::Watched { sentinels, .. } => &sentinels[0],
+        }
+    }
+}
+
+/// Asks one Sentinel after the other. What the last one said stands for all when none knows.
+async fn primary_of(dialer: &Dialer, sentinels: &[Address], master: &str) -> Result<Address, ConnectError> {
+    let mut error = ConnectError::new(&sentinels[0], ConnectProblem::NoSuchMaster);
+    for sentinel in sentinels {
+        match ask(dialer, sentinel, master).await {
+            Ok(Some(primary)) => return Ok(primary),
+            Ok(None) => error = ConnectError::new(sentinel, ConnectProblem::NoSuchMaster),
+            Err(failed) => {
+                if *error.problem() == ConnectProblem::NoSuchMaster {
+                    error = failed;
+                }
+            }
+        }
+    }
+    Err(error)
+}
+
+async fn ask(dialer: &Dialer, sentinel: &Address, master: &str) -> Result<Option<Address>, ConnectError> {
+    let connection = dialer.dial(sentinel, Purpose::Sentinel).await?;
+    let question = Cmd::new().arg("SENTINEL").arg("get-master-addr-by-name").arg(master).to_owned();
+    let not_one = || ConnectError::new(sentinel, ConnectProblem::NotRedis);
+    match connection.ask(&question).await.map_err(|_| not_one())? {
+        Value::Nil => Ok(None),
+        answer => {
+            let (host, port) = redis::from_redis_value(answer).map_err(|_| not_one())?;
+            Ok(Some(Address::Tcp { host, port }))
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(address) => address.fmt(f),
+            Self::Watched { master, .. } => write!(f, "the Sentinels' primary {master}"),
+        }
+    }
+}

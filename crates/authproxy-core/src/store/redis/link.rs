@@ -1,0 +1,225 @@
+//! [`Link`]: the way to one server, kept open by one task.
+//!
+//! While there is no connection, only that task tries to make one, after a pause that grows and is never the same on two
+//! nodes. Callers wait for its first try after a loss, and from then on are told at once that there is none.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use redis::{Cmd, Pipeline, Value};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use super::{
+    connect_error::{ConnectError, ConnectProblem},
+    dial::{CONNECT_TIMEOUT, Connection, Dialer, Purpose},
+    endpoint::Endpoint,
+    failure::{Failure, Refusal},
+    server_clock::ServerClock,
+    url::Address,
+};
+use crate::clock::Clock;
+
+/// The pause between two tries to connect, at first and at most. Redis counts as back within two seconds.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+/// How long a server that has left a command unanswered has to answer a PING.
+const LAST_CHANCE: Duration = Duration::from_millis(400);
+
+/// The way to one server.
+pub(super) struct Link {
+    inner: Arc<Inner>,
+    keeper: OnceLock<Keeper>,
+}
+
+struct Inner {
+    endpoint: Endpoint,
+    dialer: Arc<Dialer>,
+    clock: Arc<dyn Clock>,
+    server_clock: ServerClock,
+    state: watch::Sender<State>,
+    doubts: mpsc::Sender<(Connection, Doubt)>,
+    heard: std::sync::Mutex<Option<mpsc::Receiver<(Connection, Doubt)>>>,
+}
+
+#[derive(Clone)]
+enum State {
+    /// The first try since the start or the last loss is under way.
+    Connecting,
+    Up(Connection),
+    Down(ConnectError),
+}
+
+/// What makes a connection doubtful.
+#[derive(Clone, Copy, Debug)]
+enum Doubt {
+    /// A command was not answered in time.
+    Silent,
+    /// The server is no primary any more.
+    Demoted,
+}
+
+/// The task that keeps the connection; it ends with the link.
+struct Keeper(JoinHandle<()>);
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Link {
+    /// A link that connects when it is first used.
+    pub(super) fn new(endpoint: Endpoint, dialer: Arc<Dialer>, clock: Arc<dyn Clock>) -> Self {
+        let (doubts, heard) = mpsc::channel(16);
+        let inner = Inner {
+            endpoint,
+            dialer,
+            clock,
+            server_clock: ServerClock::new(),
+            state: watch::Sender::new(State::Connecting),
+            doubts,
+            heard: std::sync::Mutex::new(Some(heard)),
+        };
+        Self { inner: Arc::new(inner), keeper: OnceLock::new() }
+    }
+
+    /// Where the server is, or who is asked for it first.
+    pub(super) fn address(&self) -> &Address {
+        self.inner.endpoint.first()
+    }
+
+    /// The server's time on this node's clock.
+    pub(super) fn server_clock(&self) -> &ServerClock {
+        &self.inner.server_clock
+    }
+
+    /// The connection, at once or after the first try to make one.
+    pub(super) async fn connection(&self) -> Result<Connection, ConnectError> {
+        self.keeper.get_or_init(|| Keeper(tokio::spawn(keep(self.inner.clone()))));
+        let mut state = self.inner.state.subscribe();
+        let known = timeout(CONNECT_TIMEOUT, state.wait_for(|state| !matches!(state, State::Connecting))).await;
+        match known.as_ref().map(|state| state.as_deref()) {
+            Ok(Ok(State::Up(connection))) => Ok(connection.clone()),
+            Ok(Ok(State::Down(error))) => Err(error.clone()),
+            Ok(Ok(State::Connecting) | Err(_)) | Err(_) => {
+                Err(ConnectError::new(self.inner.endpoint.first(), ConnectProblem::TimedOut))
+            }
+        }
+    }
+
+    /// Sends one command.
+    pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, Failure> {
+        let connection = self.connection().await.map_err(Failure::Unconnected)?;
+        let answer = connection.ask(command).await;
+        if let Err(failure) = &answer {
+            self.doubt(&connection, failure);
+        }
+        answer
+    }
+
+    /// Sends commands together; each one's answer.
+    pub(super) async fn send(&self, pipeline: &Pipeline) -> Result<Vec<Result<Value, Refusal>>, Failure> {
+        let connection = self.connection().await.map_err(Failure::Unconnected)?;
+        let answers = connection.send(pipeline).await;
+        match &answers {
+            Err(failure) => self.doubt(&connection, failure),
+            Ok(answers) => {
+                for refusal in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+                    self.doubt(&connection, &Failure::Refused(refusal.clone()));
+                }
+            }
+        }
+        answers
+    }
+
+    /// Has the keeper look at a connection after a failure on it.
+    fn doubt(&self, connection: &Connection, failure: &Failure) {
+        let doubt = match failure {
+            Failure::TimedOut => Doubt::Silent,
+            Failure::Refused(Refusal::ReadOnly) => Doubt::Demoted,
+            _ => return,
+        };
+        if matches!(doubt, Doubt::Demoted) {
+            // At once, so that the caller's next try waits for the new connection.
+            self.inner.state.send_if_modified(|state| {
+                let current = matches!(state, State::Up(current) if current.is(connection));
+                if current {
+                    *state = State::Connecting;
+                }
+                current
+            });
+        }
+        let _ = self.inner.doubts.try_send((connection.clone(), doubt)); // full: the keeper is about to look
+    }
+}
+
+/// Keeps a connection for as long as the link is there.
+async fn keep(inner: Arc<Inner>) {
+    let heard = inner.heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    let Some(mut doubts) = heard else { return };
+    loop {
+        let connection = inner.connect().await;
+        inner.state.send_replace(State::Up(connection.clone()));
+        tracing::info!(at = %inner.endpoint, "connected to Redis");
+        until_useless(&connection, &mut doubts).await;
+        inner.state.send_replace(State::Connecting);
+        tracing::warn!(at = %inner.endpoint, "lost the connection to Redis");
+    }
+}
+
+/// Completes when a connection has ended, hangs, or leads to a server that is no primary any more.
+async fn until_useless(connection: &Connection, doubts: &mut mpsc::Receiver<(Connection, Doubt)>) {
+    loop {
+        let doubt = tokio::select! {
+            () = connection.ended() => return,
+            doubt = doubts.recv() => doubt,
+        };
+        match doubt {
+            Some((doubtful, _)) if !doubtful.is(connection) => {}
+            Some((_, Doubt::Demoted)) | None => return,
+            Some((_, Doubt::Silent)) => {
+                let ping = Cmd::new().arg("PING").to_owned();
+                if !matches!(timeout(LAST_CHANCE, connection.ask(&ping)).await, Ok(Ok(_) | Err(Failure::Refused(_)))) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Tries until there is a connection.
+    async fn connect(&self) -> Connection {
+        let mut pause = PAUSE.0;
+        loop {
+            let sent = self.clock.now();
+            match self.endpoint.dial(&self.dialer, Purpose::Primary).await {
+                Ok(connection) => {
+                    if let Some(server_now) = connection.server_time {
+                        self.server_clock.observe(sent, server_now);
+                    }
+                    return connection;
+                }
+                Err(error) => {
+                    if !matches!(&*self.state.borrow(), State::Down(known) if *known == error) {
+                        tracing::warn!(%error, "no connection to Redis; trying on");
+                    }
+                    self.state.send_replace(State::Down(error));
+                }
+            }
+            sleep(jittered(pause)).await;
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+}
+
+/// Between half of a pause and all of it.
+pub(super) fn jittered(pause: Duration) -> Duration {
+    let random = getrandom::u32().unwrap_or(u32::MAX);
+    pause / 2 + pause.mul_f64(f64::from(random) / f64::from(u32::MAX) / 2.0)
+}

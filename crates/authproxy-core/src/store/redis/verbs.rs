@@ -1,0 +1,322 @@
+//! The store's verbs on Redis.
+
+mod handed_out;
+mod users;
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use redis::{Cmd, Value};
+
+use super::{
+    Durability, LINGER, RedisStore,
+    failure::{Failure, Refusal},
+    names,
+    node::{Manner, Node},
+    record::{self, Record, Unreadable},
+    script::{Reply, Script},
+};
+use crate::{
+    error::StoreError,
+    session::{Session, SessionKey, Standing, Version},
+    store::{
+        Abort, Aborted, Begin, Begun, Commit, Committed, CreateError, Exchanged, HandedOut, IfInDoubt, Lease,
+        NewSession, Removed, SessionStore,
+    },
+    token::RefreshToken,
+};
+
+/// How long the mark of a removed session stays: longer than anything that was sent before its removal may take.
+const TOMBSTONE: Duration = Duration::from_mins(10);
+
+/// A verb that may be sent again under the same name when its answer was lost.
+const REPEATABLE: Manner = Manner { asking: false, replicated: false, repeatable: true };
+/// A verb whose answer would not be the same the second time.
+const ONCE: Manner = Manner { asking: false, replicated: false, repeatable: false };
+
+#[async_trait]
+impl SessionStore for RedisStore {
+    async fn create(&self, key: &SessionKey, new: NewSession) -> Result<(), CreateError> {
+        let handed_out = new.refresh_token.as_ref().filter(|_| new.handed_out);
+        let fingerprint = handed_out.map(|token| self.fingerprint(token));
+        let record = record::first(&self.envelope, key, &new.session, new.refresh_token.as_ref(), fingerprint);
+        if record.len() > record::LONGEST {
+            return Err(StoreError::new("the tokens are too long to be stored").into());
+        }
+        let life = millis(self.life(&new.session));
+        let arguments = [&record[..], life.as_bytes()];
+        match self.run(&self.scripts.create, key, &arguments, REPEATABLE).await {
+            Ok(reply) if reply.word == "created" => {}
+            Ok(_) | Err(Failure::Refused(Refusal::WrongType)) => return Err(CreateError::Exists),
+            Err(Failure::Refused(Refusal::OutOfMemory)) => return Err(CreateError::Full),
+            Err(failure) => return Err(CreateError::Unavailable(failure.into())),
+        }
+        let ((), pointed) = tokio::join!(self.index(key, &new.session), async {
+            match handed_out {
+                Some(token) => self.point(token, key, &new.session).await,
+                None => Ok(()),
+            }
+        });
+        if let Err(failure) = pointed {
+            // A token that is given away and not known as ours would be sent to the auth service behind our back.
+            let _ = self.remove(key).await;
+            return Err(match failure {
+                Failure::Refused(Refusal::OutOfMemory) => CreateError::Full,
+                failure => CreateError::Unavailable(failure.into()),
+            });
+        }
+        Ok(())
+    }
+
+    async fn load(&self, key: &SessionKey) -> Result<Option<Arc<Session>>, StoreError> {
+        let Some((bytes, node)) = self.read(key).await? else { return Ok(None) };
+        Ok(self.session(key, &bytes, &node))
+    }
+
+    async fn begin(&self, key: &SessionKey, begin: Begin) -> Result<Begun, StoreError> {
+        let (seen, lease) = (begin.seen.0.to_string(), millis(begin.lease));
+        let attempt = begin.attempt.0.to_be_bytes();
+        let grant_in_doubt: &[u8] = if begin.doubt == IfInDoubt::Grant { b"1" } else { b"0" };
+        let arguments = [seen.as_bytes(), &attempt, lease.as_bytes(), grant_in_doubt];
+        let mut reply = match self.run(&self.scripts.begin, key, &arguments, self.durable()).await {
+            Err(Failure::Refused(Refusal::WrongType)) => {
+                self.nothing_in(key, Unreadable::Foreign);
+                return Ok(Begun::Missing);
+            }
+            reply => reply?,
+        };
+        match reply.word.as_str() {
+            "granted" => self.granted(key, &begin, reply).await,
+            "newer" => Ok(self.session_in(key, &mut reply)?.map_or(Begun::Missing, Begun::Newer)),
+            "busy" => Ok(Begun::Busy { lease_left: Duration::from_millis(reply.number()?) }),
+            "doubt" => Ok(Begun::InDoubt { since: reply.time_here()? }),
+            "dead" => {
+                let code = u8::try_from(reply.number()?).ok();
+                Ok(code.and_then(record::death_reason).map_or(Begun::Missing, Begun::Dead))
+            }
+            "missing" => Ok(Begun::Missing),
+            "unreadable" => {
+                self.nothing_in(key, Unreadable::Foreign);
+                Ok(Begun::Missing)
+            }
+            _ => Err(Failure::Nonsense.into()),
+        }
+    }
+
+    async fn commit(&self, lease: &Lease, commit: Commit) -> Result<Committed, StoreError> {
+        let (key, next) = (&lease.key, lease.base.next());
+        let session = record::seal_session(&self.envelope, key, next, &commit.session);
+        let token = commit.refresh_token.as_ref();
+        let refresh = token.map(|token| record::seal_refresh_token(&self.envelope, key, next, token));
+        let (base, life) = (lease.base.0.to_string(), millis(self.life(&commit.session)));
+        let attempt = lease.attempt.0.to_be_bytes();
+        let (publish, channel) = self.channel(key);
+        let name = key.name();
+        let refresh = refresh.unwrap_or_default();
+        let arguments: [&[u8]; 8] = [
+            base.as_bytes(),
+            &attempt,
+            life.as_bytes(),
+            &session,
+            &refresh,
+            publish.as_bytes(),
+            channel.as_bytes(),
+            &name,
+        ];
+        let committing = self.run(&self.scripts.commit, key, &arguments, self.durable());
+        let (reply, ()) = tokio::join!(committing, self.index(key, &commit.session));
+        let mut reply = match reply {
+            Err(Failure::Refused(Refusal::WrongType)) => {
+                self.nothing_in(key, Unreadable::Foreign);
+                return Ok(Committed::Gone);
+            }
+            reply => reply?,
+        };
+        match reply.word.as_str() {
+            "stored" => {
+                if !reply.replicated {
+                    tracing::warn!(session = ?key, "no replica has confirmed a token set; the primary alone has it");
+                }
+                self.prolong(&reply.bytes()?, &commit.session).await;
+                Ok(Committed::Stored)
+            }
+            "superseded" => Ok(self.session_in(key, &mut reply)?.map_or(Committed::Gone, Committed::Superseded)),
+            "gone" => Ok(Committed::Gone),
+            "unreadable" => {
+                self.nothing_in(key, Unreadable::Foreign);
+                Ok(Committed::Gone)
+            }
+            _ => Err(Failure::Nonsense.into()),
+        }
+    }
+
+    async fn abort(&self, lease: &Lease, abort: Abort) -> Result<Aborted, StoreError> {
+        let (key, base) = (&lease.key, lease.base.0.to_string());
+        let attempt = lease.attempt.0.to_be_bytes();
+        let known = match abort {
+            Abort::Untouched => "untouched".to_owned(),
+            Abort::InDoubt => "doubt".to_owned(),
+            Abort::Dead(reason) => record::death_code(reason).to_string(),
+        };
+        let (publish, channel) = self.channel(key);
+        let name = key.name();
+        let arguments: [&[u8]; 6] =
+            [base.as_bytes(), &attempt, known.as_bytes(), publish.as_bytes(), channel.as_bytes(), &name];
+        let mut reply = match self.run(&self.scripts.abort, key, &arguments, REPEATABLE).await {
+            Err(Failure::Refused(Refusal::WrongType)) => return Ok(Aborted::Fenced),
+            reply => reply?,
+        };
+        match reply.word.as_str() {
+            "done" => Ok(Aborted::Done),
+            "newer" => Ok(self.session_in(key, &mut reply)?.map_or(Aborted::Fenced, Aborted::Newer)),
+            "fenced" | "unreadable" => Ok(Aborted::Fenced),
+            _ => Err(Failure::Nonsense.into()),
+        }
+    }
+
+    async fn remove(&self, key: &SessionKey) -> Result<Option<Removed>, StoreError> {
+        let (publish, channel) = self.channel(key);
+        let (tombstone, name) = (millis(TOMBSTONE), key.name());
+        let arguments: [&[u8]; 4] = [tombstone.as_bytes(), publish.as_bytes(), channel.as_bytes(), &name];
+        let mut reply = match self.run(&self.scripts.remove, key, &arguments, ONCE).await {
+            Err(Failure::Refused(Refusal::WrongType)) => {
+                self.nothing_in(key, Unreadable::Foreign);
+                return Ok(None);
+            }
+            reply => reply?,
+        };
+        match reply.word.as_str() {
+            "removed" => {
+                let bytes = reply.bytes()?;
+                let Some(session) = self.session(key, &bytes, reply.node()) else { return Ok(None) };
+                self.unindex(key, &session).await;
+                let record = Record::parse(&bytes).ok().flatten();
+                let refresh_token =
+                    record.and_then(|record| record.open_refresh_token(&self.envelope, key).ok().flatten());
+                Ok(Some(Removed { session, refresh_token }))
+            }
+            "missing" => Ok(None),
+            "unreadable" => {
+                self.nothing_in(key, Unreadable::Foreign);
+                Ok(None)
+            }
+            _ => Err(Failure::Nonsense.into()),
+        }
+    }
+
+    async fn find_handed_out(&self, refresh_token: &RefreshToken) -> Result<Option<HandedOut>, StoreError> {
+        Ok(self.find(refresh_token).await?.map(|found| found.handed_out))
+    }
+
+    async fn exchange(&self, presented: &RefreshToken) -> Result<Exchanged, StoreError> {
+        Ok(self.exchange_handed_out(presented).await?)
+    }
+}
+
+impl RedisStore {
+    async fn granted(&self, key: &SessionKey, begin: &Begin, mut reply: Reply) -> Result<Begun, StoreError> {
+        let first_intent = reply.time_here()?;
+        let base = Version(reply.number()?);
+        let sealed_for = Version(reply.number()?);
+        let sealed = reply.bytes()?;
+        let lease = Lease { key: *key, attempt: begin.attempt, base };
+        if !reply.replicated {
+            let _ = self.abort(&lease, Abort::Untouched).await;
+            return Err(Failure::Unreplicated.into());
+        }
+        match record::open_refresh_token(&self.envelope, key, sealed_for, &sealed) {
+            Ok(refresh_token) => Ok(Begun::Granted { lease, refresh_token, first_intent }),
+            Err(unreadable) => {
+                // A node that knows the secret must not find the session held by one that does not.
+                let _ = self.abort(&lease, Abort::Untouched).await;
+                self.nothing_in(key, unreadable);
+                Ok(Begun::Missing)
+            }
+        }
+    }
+
+    async fn run(
+        &self,
+        script: &Script,
+        key: &SessionKey,
+        arguments: &[&[u8]],
+        manner: Manner,
+    ) -> Result<Reply, Failure> {
+        script.run(&self.servers, &*self.clock, &names::record(key), arguments, manner).await
+    }
+
+    /// A record's bytes, not yet looked at; no more of them than a record can have.
+    async fn read(&self, key: &SessionKey) -> Result<Option<(Vec<u8>, Arc<Node>)>, Failure> {
+        let name = names::record(key);
+        let command = Cmd::new().arg("GETRANGE").arg(&name).arg(0).arg(record::LONGEST).to_owned();
+        let answered = match self.servers.ask(&name, &command, REPEATABLE).await {
+            Err(Failure::Refused(Refusal::WrongType)) => {
+                self.nothing_in(key, Unreadable::Foreign);
+                return Ok(None);
+            }
+            answered => answered?,
+        };
+        match answered.value {
+            Value::BulkString(bytes) if bytes.is_empty() => Ok(None),
+            Value::BulkString(bytes) => Ok(Some((bytes, answered.node))),
+            _ => Err(Failure::Nonsense),
+        }
+    }
+
+    fn session_in(&self, key: &SessionKey, reply: &mut Reply) -> Result<Option<Arc<Session>>, Failure> {
+        let bytes = reply.bytes()?;
+        Ok(self.session(key, &bytes, reply.node()))
+    }
+
+    /// The session in a record; `None`, and counted, when it cannot be opened.
+    fn session(&self, key: &SessionKey, bytes: &[u8], node: &Node) -> Option<Arc<Session>> {
+        let opened = Record::parse(bytes).and_then(|record| {
+            let Some(record) = record else { return Ok(None) };
+            let standing = match record.standing {
+                Standing::InDoubt { since } => Standing::InDoubt { since: node.server_clock().to_node(since) },
+                standing => standing,
+            };
+            record.open_session(&self.envelope, key, standing, self.clock.now()).map(Some)
+        });
+        match opened {
+            Ok(session) => session.map(Arc::new),
+            Err(unreadable) => {
+                self.nothing_in(key, unreadable);
+                None
+            }
+        }
+    }
+
+    /// Counts a record that nothing is to be had from.
+    fn nothing_in(&self, key: &SessionKey, unreadable: Unreadable) {
+        self.unreadable.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(session = ?key, %unreadable, "a record cannot be opened; it counts as no session");
+    }
+
+    /// How long what belongs to a session is kept.
+    fn life(&self, session: &Session) -> Duration {
+        session.ends_at.since(self.clock.now()) + LINGER
+    }
+
+    fn durable(&self) -> Manner {
+        Manner { replicated: self.durability == Durability::Replica, ..REPEATABLE }
+    }
+
+    /// How and where the change of a session is made known.
+    fn channel(&self, key: &SessionKey) -> (&'static str, String) {
+        if self.servers.are_a_cluster() {
+            ("SPUBLISH", names::partition_channel(names::partition(key)))
+        } else {
+            ("PUBLISH", names::CHANNEL.to_owned())
+        }
+    }
+}
+
+/// A duration as scripts take it. A century is long enough: Redis refuses what overflows its clock.
+fn millis(duration: Duration) -> String {
+    const CENTURY: u128 = 100 * 365 * 24 * 3600 * 1000;
+    duration.as_millis().min(CENTURY).to_string()
+}
