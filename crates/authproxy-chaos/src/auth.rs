@@ -31,6 +31,8 @@ use crate::{
 /// How long a service that is down goes without looking whether it is up again.
 const ROUND: Duration = Duration::from_millis(5);
 
+/// When a token is due that is to be refreshed soon: no token can be due earlier.
+pub(crate) const DUE_SOON: Duration = Duration::from_secs(1);
 /// No session ends by itself in a run.
 const REFRESH_LIFE: Duration = Duration::from_hours(6);
 
@@ -247,8 +249,8 @@ fn tokens(issued: &Issued) -> Vec<u8> {
         "expires_in": issued.access_life.as_secs_f64(),
         "refresh_expires_in": REFRESH_LIFE.as_secs(),
     });
-    if issued.due_at_once {
-        body["refresh_in"] = 0.into();
+    if issued.due_soon {
+        body["refresh_in"] = DUE_SOON.as_secs().into();
     }
     if let Some(refresh_token) = &issued.refresh_token {
         body["refresh_token"] = refresh_token.as_str().into();

@@ -5,6 +5,7 @@
 //! byte of an answer, is sent again (RFC 9110, section 9.2.2). Nothing else is ever sent twice.
 
 use std::{
+    io::ErrorKind,
     net::SocketAddr,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -19,6 +20,8 @@ use crate::http::{Answer, Broken, Connection};
 
 /// How long a node that refused, or did not answer in time, is asked last.
 const LEFT_OUT: Duration = Duration::from_millis(250);
+/// How often a request is offered to every node.
+const ROUNDS: usize = 2;
 /// Kept connections of one node at most.
 const MOST_KEPT: usize = 64;
 
@@ -54,8 +57,8 @@ pub(crate) struct Sent {
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// No node takes connections.
-    Refused,
+    /// No node takes connections; what the last one said.
+    Refused(ErrorKind),
     /// The connection ended before the answer did.
     Cut(Broken),
     /// There was no answer in time.
@@ -105,9 +108,10 @@ impl Balancer {
         let mut order: Vec<usize> = (0..self.nodes.len()).map(|step| (preferred + step) % self.nodes.len()).collect();
         order.sort_by_key(|node| self.nodes[*node].is_left_out());
         let mut last = None;
-        for node in order {
+        // Whoever refused at first may be back when another has gone.
+        for node in order.repeat(ROUNDS) {
             let sent = self.send_to(question, node).await;
-            if sent.answer.as_ref().err() != Some(&Failure::Refused) {
+            if !matches!(sent.answer, Err(Failure::Refused(_))) {
                 return sent;
             }
             last = Some(sent);
@@ -126,7 +130,9 @@ impl Balancer {
             let exchange = async {
                 let mut connection = match kept {
                     Some(connection) => connection,
-                    None => Connection::new(TcpStream::connect(backend.address).await.map_err(|_| Failure::Refused)?),
+                    None => Connection::new(
+                        TcpStream::connect(backend.address).await.map_err(|error| Failure::Refused(error.kind()))?,
+                    ),
                 };
                 let answer = connection.ask(&question.bytes).await.map_err(Failure::Cut)?;
                 if answer.keeps_alive {
@@ -137,7 +143,7 @@ impl Balancer {
             let answer = timeout_at(deadline, exchange).await.unwrap_or(Err(Failure::TimedOut));
             match answer {
                 Err(Failure::Cut(Broken::BeforeAnswer)) if is_kept => continue,
-                Err(Failure::Refused | Failure::TimedOut) => backend.leave_out(),
+                Err(Failure::Refused(_) | Failure::TimedOut) => backend.leave_out(),
                 _ => {}
             }
             return Sent { node, at, answer };

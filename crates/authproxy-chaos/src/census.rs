@@ -87,7 +87,7 @@ impl Outcome {
             Ok(answer) if answer.status == 200 => Self::WrongUser,
             Ok(answer) if answer.status == 401 => Self::LoggedOut(class(answer)),
             Ok(answer) => Self::Failed(class(answer)),
-            Err(failure) => Self::Failed(failed(*failure).to_owned()),
+            Err(failure) => Self::Failed(failed(*failure)),
         }
     }
 }
@@ -111,7 +111,7 @@ impl Census {
         match &sent.answer {
             Ok(answer) if answer.status == 200 => self.good += 1,
             Ok(answer) => self.fail(class(answer)),
-            Err(failure) => self.fail(failed(*failure).to_owned()),
+            Err(failure) => self.fail(failed(*failure)),
         }
         self.look_at_manners(sent);
     }
@@ -148,11 +148,12 @@ pub(crate) fn class(answer: &Answer) -> String {
     format!("{} {detail}", answer.status).trim().to_owned()
 }
 
-fn failed(failure: Failure) -> &'static str {
+fn failed(failure: Failure) -> String {
     match failure {
-        Failure::Refused => "every node refuses",
+        Failure::Refused(kind) => return format!("every node refuses: {kind}"),
         Failure::Cut(Broken::BeforeAnswer) => "cut before the answer",
         Failure::Cut(Broken::InAnswer) => "cut in the answer",
         Failure::TimedOut => "no answer in time",
     }
+    .to_owned()
 }

@@ -65,12 +65,18 @@ impl Node {
         let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect(self.address).await.is_err() {
             if process.has_ended() || Instant::now() > deadline {
-                return Err(io::Error::other(format!("{} does not serve; see {}", self.name, self.log.display())));
+                return Err(self.does_not_serve());
             }
             sleep(Duration::from_millis(2)).await;
         }
         self.process = Some(process);
         Ok(())
+    }
+
+    fn does_not_serve(&self) -> io::Error {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let last = log.lines().last().unwrap_or_default();
+        io::Error::other(format!("{} does not serve: {last}; see {}", self.name, self.log.display()))
     }
 
     /// SIGKILL; everything that it held in memory is gone when this returns.

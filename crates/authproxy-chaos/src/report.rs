@@ -33,7 +33,7 @@ pub(crate) struct Report {
     revived_sessions: u64,
     longest_logout_ms: u64,
     /// Further figures of this run.
-    figures: BTreeMap<String, String>,
+    figures: Vec<(String, String)>,
     broken: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ impl Report {
             wrong_user_answers: census.wrong_user,
             revived_sessions: revived,
             longest_logout_ms: millis(census.longest_logout),
-            figures: BTreeMap::new(),
+            figures: Vec::new(),
             broken,
         }
     }
@@ -78,7 +78,7 @@ impl Report {
 
     /// Adds a figure of this run.
     pub(crate) fn figure(&mut self, name: &str, value: &impl ToString) {
-        self.figures.insert(name.to_owned(), value.to_string());
+        self.figures.push((name.to_owned(), value.to_string()));
     }
 
     /// Adds a broken promise.
@@ -110,8 +110,23 @@ impl Report {
     pub(crate) fn table(&self) -> String {
         let mut text = String::new();
         let mut row = |name: &str, value: String| {
-            let _ = writeln!(text, "  {name:<48} {value}"); // a String takes every write
+            let _ = writeln!(text, "  {name:<58} {value}"); // a String takes every write
         };
+        if self.requests > 0 {
+            self.rows(&mut row);
+        }
+        for (name, value) in &self.figures {
+            row(name, value.clone());
+        }
+        row("broken promises", self.broken.len().to_string());
+        for what in self.broken.iter().take(MOST_EXAMPLES) {
+            let _ = writeln!(text, "    {what}");
+        }
+        format!("{}: seed {}, {}, {:.1} s\n{text}", self.run, self.seed, self.setting, self.seconds)
+    }
+
+    /// What there is to say of every run with a load.
+    fn rows(&self, row: &mut impl FnMut(&str, String)) {
         row("faults", self.faults.to_string());
         row("requests", self.requests.to_string());
         row("answered as they should be", self.good.to_string());
@@ -129,14 +144,6 @@ impl Report {
         row("wrong-user answers", self.wrong_user_answers.to_string());
         row("revived sessions", self.revived_sessions.to_string());
         row("longest time until a logout was known everywhere", format!("{} ms", self.longest_logout_ms));
-        for (name, value) in &self.figures {
-            row(name, value.clone());
-        }
-        row("broken promises", self.broken.len().to_string());
-        for what in self.broken.iter().take(MOST_EXAMPLES) {
-            let _ = writeln!(text, "    {what}");
-        }
-        format!("{}: seed {}, {}, {:.1} s\n{text}", self.run, self.seed, self.setting, self.seconds)
     }
 
     /// Writes it as JSON, named after the run.

@@ -67,7 +67,7 @@ fn plan(args: &Args, name: &str) -> io::Result<Plan> {
             short: Duration::from_secs(2),
             long: Duration::from_secs(90),
             long_percent: 25,
-            due_at_once: false,
+            due_soon: false,
         },
         auth_delay: 1..=40,
         backend_timeout: Duration::from_millis(500),

@@ -37,14 +37,14 @@ pub(crate) struct Lives {
     pub(crate) long: Duration,
     /// How many users in a hundred get long ones.
     pub(crate) long_percent: u64,
-    /// Whether the service wants every token to be refreshed at once, while it is good (`refresh_in`).
-    pub(crate) due_at_once: bool,
+    /// Whether the service wants every token to be refreshed a second after it was issued (`refresh_in`).
+    pub(crate) due_soon: bool,
 }
 
 impl Lives {
-    /// All the same, and to be refreshed at once.
-    pub(crate) fn due_at_once(life: Duration) -> Self {
-        Self { short: life, long: life, long_percent: 0, due_at_once: true }
+    /// All the same, and to be refreshed soon.
+    pub(crate) fn due_soon(life: Duration) -> Self {
+        Self { short: life, long: life, long_percent: 0, due_soon: true }
     }
 }
 
@@ -110,7 +110,7 @@ pub(crate) struct Issued {
     /// None where the one that was presented stays.
     pub(crate) refresh_token: Option<String>,
     pub(crate) access_life: Duration,
-    pub(crate) due_at_once: bool,
+    pub(crate) due_soon: bool,
 }
 
 impl Ledger {
@@ -217,7 +217,7 @@ impl Ledger {
             text
         });
         let access_token = format!("access~{user}~{number}");
-        Issued { access_token, refresh_token, access_life: self.lives.of(user), due_at_once: self.lives.due_at_once }
+        Issued { access_token, refresh_token, access_life: self.lives.of(user), due_soon: self.lives.due_soon }
     }
 }
 
@@ -245,7 +245,7 @@ mod tests {
     }
 
     fn ledger(contract: Contract) -> (Ledger, String) {
-        let mut ledger = Ledger::new(contract, Lives::due_at_once(Duration::from_secs(1)));
+        let mut ledger = Ledger::new(contract, Lives::due_soon(Duration::from_secs(1)));
         let first = ledger.log_in("u").refresh_token.unwrap();
         (ledger, first)
     }

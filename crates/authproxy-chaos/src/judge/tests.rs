@@ -22,7 +22,7 @@ struct Scene {
 
 impl Scene {
     fn new(contract: Contract) -> Self {
-        let ledger = Ledger::new(contract, Lives::due_at_once(SECOND));
+        let ledger = Ledger::new(contract, Lives::due_soon(SECOND));
         Self { ledger, census: Census::default(), incidents: Vec::new(), began: Instant::now() }
     }
 

@@ -28,6 +28,9 @@ pub(super) async fn faults(args: &Args) -> io::Result<Report> {
     let mut slowest = Duration::ZERO;
     for (number, fault) in faults.iter().enumerate() {
         say(&format!("{:>6.1} s  {}/{} {fault}", world.began.elapsed().as_secs_f64(), number + 1, faults.len()));
+        if fault.is_harmless() {
+            sleep(RECOVERY).await;
+        }
         let before = world.shared.census().failed();
         fault.happen(&mut world).await?;
         let after = Instant::now();

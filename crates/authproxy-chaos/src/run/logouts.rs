@@ -7,11 +7,17 @@ use tokio::time::sleep;
 
 use super::plan;
 use crate::{
-    args::Args, auth::ledger::Lives, browser::Shared, census::Session, random::Random, report::Report, world::World,
+    args::Args,
+    auth::{DUE_SOON, ledger::Lives},
+    browser::Shared,
+    census::Session,
+    random::Random,
+    report::Report,
+    world::World,
 };
 
 /// Runs side by side.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 128;
 /// How often a logout is tried again.
 const TRIES: usize = 5;
 
@@ -19,8 +25,8 @@ pub(super) async fn logouts(args: &Args, times: u64) -> io::Result<Report> {
     let mut plan = plan(args, "logouts")?;
     plan.nodes = plan.nodes.min(2);
     plan.browsers = 0;
-    // Every token is due at once: the first request behind a login starts a refresh.
-    plan.lives = Lives::due_at_once(Duration::from_secs(60));
+    // Every token is due when it is a second old: the first request after that starts a refresh.
+    plan.lives = Lives::due_soon(Duration::from_secs(60));
     plan.auth_delay = 1..=30;
     let seed = Random::new(plan.seed, "logouts");
     let world = World::start(plan).await?;
@@ -49,6 +55,7 @@ async fn one(shared: &Arc<Shared>, time: u64, mut random: Random) {
     let nodes = shared.balancer.len();
     let (here, there) = (random.place(nodes), random.place(nodes));
     let Some(session) = shared.log_in(format!("l{time}"), random.place(nodes)).await else { return };
+    sleep(DUE_SOON).await;
     let wait = random.millis(0..=45);
     let closed = async {
         sleep(wait).await;

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::plan;
 use crate::{
     args::Args,
-    auth::{Contract, Point, ledger::Lives},
+    auth::{Contract, DUE_SOON, Point, ledger::Lives},
     census::{Outcome, Session},
     relay::{Side, Verb},
     report::Report,
@@ -23,7 +23,7 @@ const AT_ONCE: usize = 6;
 /// The node that is killed, and the one that is left.
 const VICTIM: usize = 0;
 const SURVIVOR: usize = 1;
-const ACCESS_LIFE: Duration = Duration::from_secs(3);
+const ACCESS_LIFE: Duration = Duration::from_secs(4);
 const PATIENCE: Duration = Duration::from_secs(10);
 const CONTRACTS: [Contract; 4] =
     [Contract::Strict, Contract::Grace(Duration::from_secs(60)), Contract::Reusable, Contract::Idempotent];
@@ -106,6 +106,7 @@ impl Window {
         let point = if self == Self::Sent { Point::Arrived } else { Point::Acted };
         let gate = in_relay.is_none().then(|| world.auth.hold(point));
         let shared = world.shared.clone();
+        sleep((session.opened_at + DUE_SOON).saturating_duration_since(Instant::now())).await;
         // The token is due: the victim serves it and refreshes behind it.
         shared.ask_node(session, VICTIM).await;
         let arrived = async {
@@ -130,7 +131,7 @@ async fn one(args: &Args, contract: Contract, window: Window) -> io::Result<End>
     plan.nodes = 2;
     plan.browsers = 0;
     plan.contract = contract;
-    plan.lives = Lives::due_at_once(ACCESS_LIFE);
+    plan.lives = Lives::due_soon(ACCESS_LIFE);
     let mut world = World::start(plan).await?;
     let user = "w".to_owned();
     let session = world.shared.log_in(user, SURVIVOR).await.ok_or_else(|| io::Error::other("no login"))?;
