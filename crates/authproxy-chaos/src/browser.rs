@@ -16,6 +16,7 @@ use crate::{
     balancer::{Balancer, Question, Sent},
     census::{Census, Closed, Lost, Outcome, Revival, Session},
     random::Random,
+    relay::name_of,
 };
 
 /// How often a logout that failed is tried again before it is given up.
@@ -95,6 +96,9 @@ impl Shared {
             return None;
         };
         census.logins += 1;
+        if let Some(name) = name_of(&cookie) {
+            census.names.insert(user.clone(), name);
+        }
         Some(Session { user, cookie, opened_at: Instant::now() })
     }
 

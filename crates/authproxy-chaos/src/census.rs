@@ -1,12 +1,16 @@
 //! The harness' own census: what browsers were answered. Nothing here comes from the nodes' own reports.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
 use crate::{
     balancer::{Failure, Sent},
     http::{Answer, Broken},
+    relay::Name,
 };
 
 /// Everything that was counted.
@@ -19,6 +23,8 @@ pub(crate) struct Census {
     /// When each failed request ended, with its class: how long a recovery takes.
     pub(crate) failed_at: Vec<(Instant, String)>,
     pub(crate) logins: u64,
+    /// What each user's session is called in Redis.
+    pub(crate) names: HashMap<String, Name>,
     pub(crate) failed_logins: u64,
     pub(crate) logouts: u64,
     pub(crate) wrong_user: u64,

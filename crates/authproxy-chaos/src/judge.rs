@@ -3,14 +3,18 @@
 //!
 //! - *At most one presentation.* A strict service sees each refresh token once, whatever happens. A service with a
 //!   grace may see one again, inside the grace and only where the first outcome could be unknown: the node that
-//!   presented it was killed or stopped meanwhile, the service misbehaved, or the store did.
+//!   presented it was killed or stopped meanwhile, the service misbehaved, the store did, or the node's own time-out
+//!   had passed; and never when its successor was stored meanwhile.
 //! - *Nobody is logged out.* With a grace, or where nothing was killed: no session is lost. With a strict service only
 //!   those whose refresh was under way on a node when that was killed or stopped, or whose answer the service withheld.
 //!   A store that comes back empty takes its sessions with it.
 //! - *Logout is final*: see [`Limits`].
 //! - *One user's token never reaches another*: never.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -35,6 +39,8 @@ pub(crate) struct Limits {
     pub(crate) stale_max: Duration,
     /// How long a permission to present lasts: so long an incident may take to show.
     pub(crate) lease: Duration,
+    /// How long a node waits for the auth service.
+    pub(crate) backend_timeout: Duration,
 }
 
 /// What the judge found.
@@ -55,6 +61,8 @@ pub(crate) struct Judgement {
 pub(crate) struct Case<'a> {
     pub(crate) census: &'a Census,
     pub(crate) ledger: &'a Ledger,
+    /// When new versions of each session were stored.
+    pub(crate) commits: &'a HashMap<Name, Vec<Instant>>,
     pub(crate) incidents: &'a [Incident],
     pub(crate) limits: Limits,
 }
@@ -107,6 +115,9 @@ impl Case<'_> {
             let reason = match self.ledger.contract {
                 Contract::Strict => Some("the service is strict"),
                 Contract::Grace(grace) if again.at >= counted[0].at + grace => Some("the grace was over"),
+                Contract::Grace(_) if self.was_succeeded(token.user, before.at, again.at) => {
+                    Some("its successor was stored")
+                }
                 Contract::Grace(_) if !self.was_disturbed(before.at, again.at) => Some("nothing had happened"),
                 Contract::Grace(_) | Contract::Reusable | Contract::Idempotent => None,
             };
@@ -124,9 +135,20 @@ impl Case<'_> {
         }
     }
 
-    /// Whether anything happened by which the outcome of a presentation could have become unknown.
+    /// Whether the token that a presentation brought was stored before the next one, in a store that lost nothing.
+    fn was_succeeded(&self, user: &str, from: Instant, until: Instant) -> bool {
+        let is_of_store = |kind| matches!(kind, Kind::Store(_) | Kind::Emptied);
+        let mut incidents = self.incidents.iter().filter(|incident| is_of_store(incident.kind));
+        let commits = self.census.names.get(user).and_then(|name| self.commits.get(name));
+        !incidents.any(|incident| incident.touches(from, until, self.limits.lease))
+            && commits.is_some_and(|commits| commits.iter().any(|at| from < *at && *at < until))
+    }
+
+    /// Whether anything happened by which the outcome of a presentation could have become unknown. A node that waits in
+    /// vain for as long as it may is not the harness' doing, and as good a reason.
     fn was_disturbed(&self, from: Instant, until: Instant) -> bool {
-        self.incidents.iter().any(|incident| incident.touches(from, until, self.limits.lease))
+        until - from >= self.limits.backend_timeout
+            || self.incidents.iter().any(|incident| incident.touches(from, until, self.limits.lease))
     }
 
     /// Whether an incident explains why a session was lost.

@@ -8,7 +8,7 @@ mod traffic;
 mod watch;
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     io,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -19,7 +19,7 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     sync::watch as state,
     task::JoinSet,
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 pub(crate) use self::{
@@ -75,6 +75,17 @@ impl Relays {
     /// The sessions that a node is refreshing now.
     pub(crate) fn in_flight(&self, node: usize) -> HashSet<Name> {
         lock(&self.watches[node]).in_flight()
+    }
+
+    /// When new versions of each session were stored.
+    pub(crate) fn commits(&self) -> HashMap<Name, Vec<Instant>> {
+        let mut all = HashMap::<_, Vec<_>>::new();
+        for watch in &self.watches {
+            for (name, times) in lock(watch).commits() {
+                all.entry(name.clone()).or_default().extend(times);
+            }
+        }
+        all
     }
 
     /// The node is gone, and what it was doing with it.

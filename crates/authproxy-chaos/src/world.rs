@@ -158,8 +158,10 @@ impl World {
             near_ttl: self.plan.near_ttl,
             stale_max: self.plan.stale_max,
             lease: self.plan.lease(),
+            backend_timeout: self.plan.backend_timeout,
         };
-        Case { census: &census, ledger: &ledger, incidents: &self.incidents, limits }.judge()
+        let commits = self.relays.as_ref().map(Relays::commits).unwrap_or_default();
+        Case { census: &census, ledger: &ledger, commits: &commits, incidents: &self.incidents, limits }.judge()
     }
 }
 

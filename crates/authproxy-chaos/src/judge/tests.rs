@@ -17,13 +17,17 @@ struct Scene {
     ledger: Ledger,
     census: Census,
     incidents: Vec<Incident>,
+    commits: HashMap<Name, Vec<Instant>>,
     began: Instant,
 }
 
 impl Scene {
     fn new(contract: Contract) -> Self {
         let ledger = Ledger::new(contract, Lives::due_soon(SECOND));
-        Self { ledger, census: Census::default(), incidents: Vec::new(), began: Instant::now() }
+        let mut census = Census::default();
+        census.names.insert("u".into(), name());
+        let (incidents, commits) = Default::default();
+        Self { ledger, census, incidents, commits, began: Instant::now() }
     }
 
     /// A token that node 0 presents at the beginning, and node 1 again after so long.
@@ -64,8 +68,20 @@ impl Scene {
     }
 
     fn broken(&self) -> usize {
-        let limits = Limits { calm: SECOND / 10, near_ttl: 5 * SECOND, stale_max: 60 * SECOND, lease: 9 * SECOND };
-        let case = Case { census: &self.census, ledger: &self.ledger, incidents: &self.incidents, limits };
+        let limits = Limits {
+            calm: SECOND / 10,
+            near_ttl: 5 * SECOND,
+            stale_max: 60 * SECOND,
+            lease: 9 * SECOND,
+            backend_timeout: 2 * SECOND,
+        };
+        let case = Case {
+            census: &self.census,
+            ledger: &self.ledger,
+            commits: &self.commits,
+            incidents: &self.incidents,
+            limits,
+        };
         case.judge().broken.len()
     }
 }
@@ -85,6 +101,10 @@ fn a_repeat_needs_a_grace_and_an_incident() {
     assert_eq!(Scene::presented_twice(GRACE, SECOND).broken(), 1);
     assert_eq!(Scene::presented_twice(GRACE, SECOND).with(Kind::Killed(0), &[]).broken(), 0);
     assert_eq!(Scene::presented_twice(GRACE, 60 * SECOND).with(Kind::Killed(0), &[]).broken(), 1);
+    assert_eq!(Scene::presented_twice(GRACE, 3 * SECOND).broken(), 0, "a time-out");
+    let mut stored = Scene::presented_twice(GRACE, 3 * SECOND).with(Kind::Killed(0), &[]);
+    stored.commits.insert(name(), vec![stored.began + SECOND]);
+    assert_eq!(stored.broken(), 1);
     assert_eq!(Scene::presented_twice(Contract::Idempotent, SECOND).broken(), 0);
 }
 

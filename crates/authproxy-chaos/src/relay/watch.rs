@@ -8,6 +8,7 @@ use std::{
 use authproxy_core::session::SessionId;
 use authproxy_testing::Gate;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use tokio::time::Instant;
 
 use super::{lock, resp};
 
@@ -78,6 +79,8 @@ pub(super) struct Watch {
     next_connection: u64,
     connections: HashMap<u64, VecDeque<Pending>>,
     in_flight: HashSet<Name>,
+    /// When new versions of each session were stored, as this node was told.
+    commits: HashMap<Name, Vec<Instant>>,
     hold: Option<(Verb, Side, Gate)>,
 }
 
@@ -89,7 +92,14 @@ struct Pending {
 
 impl Watch {
     pub(super) fn new(scripts: Scripts) -> Self {
-        Self { scripts, next_connection: 0, connections: HashMap::new(), in_flight: HashSet::new(), hold: None }
+        Self {
+            scripts,
+            next_connection: 0,
+            connections: HashMap::new(),
+            in_flight: HashSet::new(),
+            commits: HashMap::new(),
+            hold: None,
+        }
     }
 
     pub(super) fn connect(&mut self) -> u64 {
@@ -104,6 +114,10 @@ impl Watch {
 
     pub(super) fn in_flight(&self) -> HashSet<Name> {
         self.in_flight.clone()
+    }
+
+    pub(super) fn commits(&self) -> impl Iterator<Item = (&Name, &Vec<Instant>)> {
+        self.commits.iter()
     }
 
     pub(super) fn forget(&mut self) {
@@ -140,8 +154,13 @@ impl Watch {
         };
         let is_error = answer.first() == Some(&b'-');
         match pending.verb {
-            Verb::Begin if !is_error && !grants(answer) => drop(self.in_flight.remove(&pending.name)),
-            Verb::Commit | Verb::Abort | Verb::Remove if !is_error => drop(self.in_flight.remove(&pending.name)),
+            Verb::Begin if !is_error && !says(answer, "granted") => drop(self.in_flight.remove(&pending.name)),
+            Verb::Commit | Verb::Abort | Verb::Remove if !is_error => {
+                self.in_flight.remove(&pending.name);
+                if pending.verb == Verb::Commit && says(answer, "stored") {
+                    self.commits.entry(pending.name).or_default().push(Instant::now());
+                }
+            }
             _ => {}
         }
         self.held(pending.verb, Side::Answer)
@@ -199,7 +218,7 @@ fn sha1(script: &[u8]) -> String {
     name
 }
 
-/// Whether a `begin` was granted.
-fn grants(answer: &[u8]) -> bool {
-    answer.windows(7).any(|word| word.eq_ignore_ascii_case(b"granted"))
+/// Whether a script's answer begins with this word.
+fn says(answer: &[u8], word: &str) -> bool {
+    resp::words(answer).first().is_some_and(|first| *first == word.as_bytes())
 }

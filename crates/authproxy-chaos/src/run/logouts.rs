@@ -28,6 +28,7 @@ pub(super) async fn logouts(args: &Args, times: u64) -> io::Result<Report> {
     // Every token is due when it is a second old: the first request after that starts a refresh.
     plan.lives = Lives::due_soon(Duration::from_secs(60));
     plan.auth_delay = 1..=30;
+    plan.backend_timeout = Duration::from_secs(8);
     let seed = Random::new(plan.seed, "logouts");
     let world = World::start(plan).await?;
     let shared = &world.shared;
