@@ -19,6 +19,7 @@ mod slots;
 mod tls;
 mod url;
 mod verbs;
+mod vetting;
 
 use std::{
     fmt,

@@ -91,6 +91,11 @@ impl RedisServer {
         self.port
     }
 
+    /// Where it keeps its files.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// The certificates of a server with TLS.
     ///
     /// # Panics

@@ -193,9 +193,14 @@ impl Inner {
 
     async fn ask(&self, address: &Address) -> Result<SlotMap, ConnectError> {
         let failed = |problem| ConnectError::new(address, problem);
-        let connection = self.dialer.dial(address, Purpose::Directory).await?;
         let question = Cmd::new().arg("CLUSTER").arg("SLOTS").to_owned();
-        match connection.ask(&question).await {
+        let known = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).get(address).cloned();
+        let answer = match known {
+            Some(node) => node.link().ask(&question).await,
+            None => self.dialer.dial(address, Purpose::Directory).await?.ask(&question).await,
+        };
+        match answer {
+            Err(Failure::Unconnected(error)) => Err(error),
             Ok(Value::Array(ranges)) if ranges.is_empty() => Err(failed(ConnectProblem::ClusterDown)),
             Ok(answer) => SlotMap::parse(answer, address).ok_or_else(|| failed(ConnectProblem::NotRedis)),
             Err(Failure::Refused(Refusal::Other(_))) => Err(failed(ConnectProblem::NotACluster)),

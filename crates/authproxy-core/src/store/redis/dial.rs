@@ -6,7 +6,7 @@ use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisConnectionInfo, Value, ai
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UnixStream},
     task::AbortHandle,
     time::timeout,
@@ -23,6 +23,8 @@ use crate::clock::Timestamp;
 
 /// How long a connection may take to come about, from the name's look-up to the server's first answers.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How much of that may be the TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_millis(700);
 /// How long an answer may take. The manager gives a store call two seconds: this one leaves time for a second try.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_millis(800);
 /// Commands that wait to be written; more wait for their turn.
@@ -79,7 +81,9 @@ impl Dialer {
     }
 
     async fn connect(&self, address: &Address, purpose: Purpose) -> Result<Connection, ConnectProblem> {
-        let mut connection = Connection::over(self.socket(address).await?).await?;
+        let mut socket = self.socket(address).await?;
+        greet(&mut socket).await?;
+        let mut connection = Connection::over(socket).await?;
         match purpose {
             Purpose::Primary => {
                 self.log_in(&connection).await?;
@@ -88,7 +92,7 @@ impl Dialer {
             Purpose::Directory => self.log_in(&connection).await?,
             Purpose::Sentinel => match connection.ask(Cmd::new().arg("PING")).await {
                 Err(Failure::Refused(Refusal::NoPermission(_))) => self.log_in(&connection).await?,
-                answer => drop(answer.map_err(|failure| problem_of(&failure))?),
+                answer => drop(answer.map_err(|failure| ConnectProblem::of_failure(&failure))?),
             },
         }
         Ok(connection)
@@ -112,8 +116,11 @@ impl Dialer {
                     None => Box::new(stream),
                     Some(config) => {
                         let name = ServerName::try_from(host.clone()).map_err(|_| ConnectProblem::UnknownHost)?;
-                        let connecting = TlsConnector::from(config.clone()).connect(name, stream).await;
-                        Box::new(connecting.map_err(|error| ConnectProblem::Tls(error.to_string()))?)
+                        let connecting = TlsConnector::from(config.clone()).connect(name, stream);
+                        // A server without TLS waits for the end of what it takes for a command.
+                        let connected = timeout(HANDSHAKE_TIMEOUT, connecting).await;
+                        let connected = connected.map_err(|_| ConnectProblem::Tls("no answer".to_owned()))?;
+                        Box::new(connected.map_err(|error| ConnectProblem::Tls(error.to_string()))?)
                     }
                 }
             }
@@ -136,7 +143,7 @@ impl Dialer {
         if pipeline.is_empty() {
             return Ok(());
         }
-        let answers = connection.send(&pipeline).await.map_err(|failure| problem_of(&failure))?;
+        let answers = connection.send(&pipeline).await.map_err(|failure| ConnectProblem::of_failure(&failure))?;
         let logs_in = self.credentials.password.is_some();
         for (place, answer) in answers.into_iter().enumerate() {
             match answer {
@@ -152,11 +159,34 @@ impl Dialer {
     }
 }
 
+/// Makes sure that it is a Redis that listens. A server with too many connections says so before it is asked, and closes:
+/// the driver would tell of the close only.
+async fn greet(socket: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Result<(), ConnectProblem> {
+    socket.write_all(b"*1\r\n$4\r\nPING\r\n").await.map_err(|error| ConnectProblem::of_io(&error))?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n") {
+        let mut buffer = [0; 256];
+        let length = socket.read(&mut buffer).await.map_err(|error| ConnectProblem::of_io(&error))?;
+        answer.extend_from_slice(&buffer[..length]);
+        if length == 0 || answer.len() > 2 * buffer.len() {
+            break;
+        }
+    }
+    match answer.as_slice() {
+        b"+PONG\r\n" => Ok(()),
+        refusal if refusal.starts_with(b"-ERR max number of clients") => Err(ConnectProblem::TooManyConnections),
+        // It wants a password first, or is loading: what follows says it again.
+        refusal if refusal.starts_with(b"-") && refusal.ends_with(b"\r\n") => Ok(()),
+        _ => Err(ConnectProblem::NotRedis),
+    }
+}
+
 /// Makes sure that the server takes writes; its time.
 async fn as_primary(connection: &Connection) -> Result<Timestamp, ConnectProblem> {
     let mut pipeline = Pipeline::new();
     pipeline.cmd("TIME").cmd("ROLE").cmd("CLIENT").arg("SETNAME").arg("authproxy");
-    let mut answers = connection.send(&pipeline).await.map_err(|failure| problem_of(&failure))?.into_iter();
+    let mut answers =
+        connection.send(&pipeline).await.map_err(|failure| ConnectProblem::of_failure(&failure))?.into_iter();
     let time = answers.next().ok_or(ConnectProblem::NotRedis)?;
     let time = time.map_err(|refusal| ConnectProblem::of_refusal(&refusal))?;
     // A user that may not ask for the role learns from its first write.
@@ -179,7 +209,7 @@ impl Connection {
             AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER_TIMEOUT)).set_pipeline_buffer_size(QUEUE);
         let (commands, driving) = MultiplexedConnection::new_with_config(&nothing, socket, config)
             .await
-            .map_err(|error| ConnectProblem::of_driver(&error))?;
+            .map_err(|error| ConnectProblem::of_failure(&failure::failed(&error)))?;
         let ended = CancellationToken::new();
         let ending = ended.clone().drop_guard();
         let task = tokio::spawn(async move {
@@ -211,14 +241,5 @@ impl Connection {
     /// Whether two are the same connection.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.driver, &other.driver)
-    }
-}
-
-fn problem_of(failure: &Failure) -> ConnectProblem {
-    match failure {
-        Failure::Refused(refusal) => ConnectProblem::of_refusal(refusal),
-        Failure::TimedOut => ConnectProblem::TimedOut,
-        Failure::Unconnected(error) => error.problem().clone(),
-        Failure::Lost | Failure::Nonsense | Failure::Unreplicated => ConnectProblem::NotRedis,
     }
 }

@@ -81,13 +81,7 @@ impl SessionStore for RedisStore {
         let attempt = begin.attempt.0.to_be_bytes();
         let grant_in_doubt: &[u8] = if begin.doubt == IfInDoubt::Grant { b"1" } else { b"0" };
         let arguments = [seen.as_bytes(), &attempt, lease.as_bytes(), grant_in_doubt];
-        let mut reply = match self.run(&self.scripts.begin, key, &arguments, self.durable()).await {
-            Err(Failure::Refused(Refusal::WrongType)) => {
-                self.nothing_in(key, Unreadable::Foreign);
-                return Ok(Begun::Missing);
-            }
-            reply => reply?,
-        };
+        let mut reply = self.run(&self.scripts.begin, key, &arguments, self.durable()).await?;
         match reply.word.as_str() {
             "granted" => self.granted(key, &begin, reply).await,
             "newer" => Ok(self.session_in(key, &mut reply)?.map_or(Begun::Missing, Begun::Newer)),
@@ -128,13 +122,7 @@ impl SessionStore for RedisStore {
         ];
         let committing = self.run(&self.scripts.commit, key, &arguments, self.durable());
         let (reply, ()) = tokio::join!(committing, self.index(key, &commit.session));
-        let mut reply = match reply {
-            Err(Failure::Refused(Refusal::WrongType)) => {
-                self.nothing_in(key, Unreadable::Foreign);
-                return Ok(Committed::Gone);
-            }
-            reply => reply?,
-        };
+        let mut reply = reply?;
         match reply.word.as_str() {
             "stored" => {
                 if !reply.replicated {
@@ -165,10 +153,7 @@ impl SessionStore for RedisStore {
         let name = key.name();
         let arguments: [&[u8]; 6] =
             [base.as_bytes(), &attempt, known.as_bytes(), publish.as_bytes(), channel.as_bytes(), &name];
-        let mut reply = match self.run(&self.scripts.abort, key, &arguments, REPEATABLE).await {
-            Err(Failure::Refused(Refusal::WrongType)) => return Ok(Aborted::Fenced),
-            reply => reply?,
-        };
+        let mut reply = self.run(&self.scripts.abort, key, &arguments, REPEATABLE).await?;
         match reply.word.as_str() {
             "done" => Ok(Aborted::Done),
             "newer" => Ok(self.session_in(key, &mut reply)?.map_or(Aborted::Fenced, Aborted::Newer)),
@@ -181,13 +166,7 @@ impl SessionStore for RedisStore {
         let (publish, channel) = self.channel(key);
         let (tombstone, name) = (millis(TOMBSTONE), key.name());
         let arguments: [&[u8]; 4] = [tombstone.as_bytes(), publish.as_bytes(), channel.as_bytes(), &name];
-        let mut reply = match self.run(&self.scripts.remove, key, &arguments, ONCE).await {
-            Err(Failure::Refused(Refusal::WrongType)) => {
-                self.nothing_in(key, Unreadable::Foreign);
-                return Ok(None);
-            }
-            reply => reply?,
-        };
+        let mut reply = self.run(&self.scripts.remove, key, &arguments, ONCE).await?;
         match reply.word.as_str() {
             "removed" => {
                 let bytes = reply.bytes()?;

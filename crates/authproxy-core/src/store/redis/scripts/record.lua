@@ -13,7 +13,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 -- The header as a table; nil for what is no record of ours.
 local function read()
-  local length = redis.call('STRLEN', key)
+  local length = redis.pcall('STRLEN', key)
+  if type(length) == 'table' then return nil end -- not a string at all
   if length < HEADER or length > LONGEST then return nil end
   local header = redis.call('GETRANGE', key, 0, HEADER - 1)
   if string.sub(header, 1, 3) ~= 'ap\1' then return nil end

@@ -1,0 +1,86 @@
+//! What the verbs cost: commands by `INFO commandstats`, and bytes.
+
+use std::time::Duration;
+
+use authproxy_core::{SessionId, SessionStore};
+use authproxy_testing::redis::RedisServer;
+use tokio::time::Instant;
+
+use super::{granted, new_session, open, refresh, slow::SlowPath, store, successor};
+
+/// Commands as nodes have sent them: without those that scripts call.
+async fn sent(server: &RedisServer) -> u64 {
+    let calls = server.calls().await;
+    let called = |names: &[&str]| {
+        calls.iter().filter(|(name, _)| names.contains(&name.as_str())).map(|(_, calls)| calls).sum::<u64>()
+    };
+    called(&["evalsha", "eval"])
+}
+
+#[tokio::test]
+async fn a_load_is_one_command() {
+    let server = RedisServer::start().await;
+    let store = store(&server.url()).await;
+    let key = open(&store).await;
+    server.reset_calls().await;
+    for _ in 0..100 {
+        store.load(&key).await.unwrap().unwrap();
+    }
+    assert_eq!(server.calls().await, [("getrange".to_owned(), 100)]);
+}
+
+#[tokio::test]
+async fn a_login_and_a_refresh_are_a_few_scripts() {
+    let server = RedisServer::start().await;
+    let store = store(&server.url()).await;
+    let seen = store.load(&open(&store).await).await.unwrap().unwrap(); // the scripts are known from now on
+    let warmed = open(&store).await;
+    let lease = granted(&store, &warmed, seen.version).await;
+    store.commit(&lease, successor(&seen)).await.unwrap();
+
+    server.reset_calls().await;
+    let key = open(&store).await;
+    assert_eq!(sent(&server).await, 2, "create, and the user's index: {:?}", server.calls().await);
+    server.reset_calls().await;
+    let lease = granted(&store, &key, seen.version).await;
+    store.commit(&lease, successor(&seen)).await.unwrap();
+    assert_eq!(sent(&server).await, 3, "begin, commit, and the user's index: {:?}", server.calls().await);
+}
+
+/// Every answer takes a fixed time longer: what takes less than so many of them is no more round trips.
+#[tokio::test]
+async fn a_login_is_two_round_trips_and_a_refresh_three() {
+    const ROUND_TRIP: Duration = Duration::from_millis(150);
+    let server = RedisServer::start().await;
+    let slow = SlowPath::start(&server.address(), ROUND_TRIP).await;
+    let store = store(&slow.url()).await;
+    let warmed = open(&store).await;
+    refresh(&store, &warmed).await;
+
+    let key = SessionId::random().key();
+    let began = Instant::now();
+    store.create(&key, new_session(true)).await.unwrap();
+    assert!(began.elapsed() < 3 * ROUND_TRIP, "a login took {:?}", began.elapsed());
+
+    let current = store.load(&key).await.unwrap().unwrap();
+    let began = Instant::now();
+    let lease = granted(&store, &key, current.version).await;
+    store.commit(&lease, successor(&current)).await.unwrap();
+    assert!(began.elapsed() < 4 * ROUND_TRIP, "a refresh took {:?}", began.elapsed());
+}
+
+/// Reported by `cargo nextest run -p authproxy-core bytes --no-capture`.
+#[tokio::test]
+async fn the_bytes_of_a_session_are_few() {
+    let server = RedisServer::start().await;
+    let store = store(&server.url()).await;
+    let used = async || server.info("memory", "used_memory").await.unwrap().parse::<u64>().unwrap();
+    open(&store).await;
+    let before = used().await;
+    for _ in 0..1_000 {
+        open(&store).await;
+    }
+    let each = (used().await - before) / 1_000;
+    println!("{each} bytes a session in Redis, with tokens of 45 bytes, its user's index included");
+    assert!(each < 1_000, "{each} bytes");
+}

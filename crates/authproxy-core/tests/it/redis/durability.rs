@@ -1,0 +1,109 @@
+//! `Durability::Replica`: what it waits for and what it refuses. What either setting can lose is shown, too.
+
+use std::sync::Arc;
+
+use authproxy_core::{
+    SessionStore,
+    session::{Standing, Version},
+    store::{Begun, Durability, RedisStore},
+};
+use authproxy_testing::redis::{RedisCluster, RedisSentinel, RedisServer, ask_until};
+
+use super::{begin_on, envelope, found_again, granted, open, refresh, store};
+
+async fn replicated(url: &str) -> Arc<RedisStore> {
+    let store = RedisStore::builder(url, envelope()).unwrap().durability(Durability::Replica).build().unwrap();
+    store.ready().await.unwrap();
+    Arc::new(store)
+}
+
+#[tokio::test]
+async fn with_a_replica_intents_and_commits_are_confirmed() {
+    let watched = RedisSentinel::start().await;
+    let store = replicated(&watched.url()).await;
+    let key = open(&store).await;
+    for _ in 0..20 {
+        refresh(&store, &key).await;
+    }
+    let cluster = RedisCluster::start(3, 1).await;
+    let store = replicated(&cluster.url()).await;
+    for _ in 0..10 {
+        refresh(&store, &open(&store).await).await;
+    }
+}
+
+/// Nothing is presented, nothing is left in doubt, and everything else goes on.
+#[tokio::test]
+async fn without_a_replica_no_refresh_begins_and_the_session_stays_as_it_is() {
+    let server = RedisServer::start().await;
+    let store = replicated(&server.url()).await;
+    let key = open(&store).await;
+    assert!(store.begin(&key, begin_on(Version::FIRST)).await.is_err());
+    let session = store.load(&key).await.unwrap().unwrap();
+    assert_eq!((session.version, session.standing), (Version::FIRST, Standing::Live));
+    let careless = super::store(&server.url()).await;
+    granted(&careless, &key, Version::FIRST).await;
+    assert!(store.remove(&key).await.unwrap().is_some());
+}
+
+/// A write that holds up its connection holds up nobody else's.
+#[tokio::test]
+async fn waiting_for_a_replica_holds_up_no_other_command() {
+    let server = RedisServer::start().await;
+    let store = replicated(&server.url()).await;
+    let (held, other) = (open(&store).await, open(&store).await);
+    let start = tokio::time::Instant::now();
+    let loading = async {
+        for _ in 0..10 {
+            store.load(&other).await.unwrap().unwrap();
+        }
+        start.elapsed()
+    };
+    let (begun, loaded_after) = tokio::join!(store.begin(&held, begin_on(Version::FIRST)), loading);
+    assert!(begun.is_err());
+    assert!(loaded_after < std::time::Duration::from_millis(150), "{loaded_after:?}");
+}
+
+/// What `Async` can lose: the replicas are cut off, the primary dies, and with it an intent that nobody else has.
+#[tokio::test]
+async fn without_waiting_a_failover_can_lose_an_intent() {
+    let mut watched = RedisSentinel::start().await;
+    let store = store(&watched.url()).await;
+    let key = open(&store).await;
+    let primary = watched.primary().await;
+    ask_until("the replicas to have the session", async || {
+        let replicas = watched.nodes[primary].cli(&["WAIT", "2", "100"]).await;
+        (replicas == "2").then_some(())
+    })
+    .await;
+    let replicas: Vec<_> = (0..watched.nodes.len()).filter(|place| *place != primary).collect();
+    for replica in &replicas {
+        watched.nodes[*replica].pause();
+    }
+    watched.nodes[primary].cli(&["CLIENT", "KILL", "TYPE", "replica"]).await;
+    granted(&store, &key, Version::FIRST).await;
+    watched.nodes[primary].kill();
+    for replica in &replicas {
+        watched.nodes[*replica].resume();
+    }
+    watched.primary_other_than(primary).await;
+    found_again(&store, &key).await;
+    let begun = ask_until("the new primary", async || store.begin(&key, begin_on(Version::FIRST)).await.ok()).await;
+    assert!(matches!(begun, Begun::Granted { .. }), "a second attempt is granted: {begun:?}");
+}
+
+/// The same with `Replica`: the intent that cannot be confirmed is not granted, so that nothing is lost with it.
+#[tokio::test]
+async fn with_waiting_the_same_failover_loses_no_granted_intent() {
+    let mut watched = RedisSentinel::start().await;
+    let store = replicated(&watched.url()).await;
+    let key = open(&store).await;
+    let held = granted(&store, &key, Version::FIRST).await;
+    let primary = watched.primary().await;
+    watched.nodes[primary].kill();
+    watched.primary_other_than(primary).await;
+    let session = found_again(&store, &key).await;
+    assert_eq!(session.version, held.base);
+    let begun = ask_until("the new primary", async || store.begin(&key, begin_on(Version::FIRST)).await.ok()).await;
+    assert!(matches!(begun, Begun::Busy { .. }), "{begun:?}");
+}
