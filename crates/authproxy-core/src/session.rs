@@ -293,6 +293,12 @@ impl Session {
         }
     }
 
+    /// Counts a use of `other`, another copy of this session, as one of this.
+    #[cfg(feature = "redis")]
+    pub(crate) fn used_as(&self, other: &Self) {
+        self.last_used.fetch_max(other.last_used.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
     fn copy(&self) -> Self {
         Self {
             key: self.key,

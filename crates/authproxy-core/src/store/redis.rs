@@ -10,6 +10,7 @@ mod endpoint;
 mod failure;
 mod link;
 mod names;
+mod near;
 mod node;
 mod record;
 mod script;

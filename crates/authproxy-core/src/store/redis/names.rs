@@ -23,8 +23,12 @@ pub(super) fn partition_channel(partition: u16) -> String {
 
 /// The partition of a session.
 pub(super) fn partition(key: &SessionKey) -> u16 {
-    let [first, second, ..] = key.name();
-    u16::from_be_bytes([first, second]) >> 6
+    partition_of(&key.name())
+}
+
+/// The partition of a session by its name.
+pub(super) fn partition_of(name: &[u8; 16]) -> u16 {
+    u16::from_be_bytes([name[0], name[1]]) >> 6
 }
 
 /// What points from a handed-out refresh token to its session, by the token's fingerprint.
