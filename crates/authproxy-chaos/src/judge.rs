@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use crate::{
     auth::{
         Contract,
-        ledger::{Ledger, Outcome, Presented},
+        ledger::{Ledger, Outcome, Presentation, Presented},
     },
     census::{Census, Lost, Revival},
     incident::{Incident, Kind},
@@ -59,6 +59,7 @@ pub(crate) struct Judgement {
 
 /// Everything there is to judge by.
 pub(crate) struct Case<'a> {
+    pub(crate) began: Instant,
     pub(crate) census: &'a Census,
     pub(crate) ledger: &'a Ledger,
     /// When new versions of each session were stored.
@@ -82,7 +83,8 @@ impl Case<'_> {
             }
             let (user, node, said) = (&lost.session.user, lost.node, &lost.said);
             let why = if self.ledger.was_reused(user) { "; the service saw a reuse" } else { "" };
-            judgement.broken.push(format!("lost: {user}, by node {node}: {said}{why}"));
+            let (at, story) = (self.since(lost.at), self.story(user));
+            judgement.broken.push(format!("lost: {user} at {at}, by node {node}: {said}{why}; {story}"));
         }
         let mut revived = HashSet::new();
         for revival in self.census.revivals.iter().filter(|revival| !self.is_in_time(revival)) {
@@ -133,6 +135,21 @@ impl Case<'_> {
                 )),
             }
         }
+    }
+
+    /// What happened to the last refresh token of a user that was presented.
+    fn story(&self, user: &str) -> String {
+        let tokens = self.ledger.presented().filter(|token| token.user == user);
+        let Some(last) = tokens.max_by_key(|token| token.presentations[0].at) else {
+            return "never refreshed".to_owned();
+        };
+        let one = |one: &Presentation| format!("node {} at {}: {:?}", one.node, self.since(one.at), one.outcome);
+        format!("last presented by {}", last.presentations.iter().map(one).collect::<Vec<_>>().join(", "))
+    }
+
+    /// Seconds since the run began.
+    fn since(&self, at: Instant) -> String {
+        format!("{:.3} s", (at - self.began).as_secs_f64())
     }
 
     /// Whether the token that a presentation brought was stored before the next one, in a store that lost nothing.

@@ -161,7 +161,15 @@ impl World {
             backend_timeout: self.plan.backend_timeout,
         };
         let commits = self.relays.as_ref().map(Relays::commits).unwrap_or_default();
-        Case { census: &census, ledger: &ledger, commits: &commits, incidents: &self.incidents, limits }.judge()
+        Case {
+            began: self.began,
+            census: &census,
+            ledger: &ledger,
+            commits: &commits,
+            incidents: &self.incidents,
+            limits,
+        }
+        .judge()
     }
 }
 

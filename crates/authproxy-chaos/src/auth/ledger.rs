@@ -82,8 +82,8 @@ pub(crate) struct Presentation {
     pub(crate) outcome: Outcome,
 }
 
-/// What became of a presentation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What became of a presentation. `Debug` leaves the moment out.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Nothing yet, or nothing ever.
     Pending,
@@ -95,6 +95,18 @@ pub(crate) enum Outcome {
     Answered(Instant),
     /// It was refused.
     Refused,
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pending => "no answer",
+            Self::Declined => "declined",
+            Self::Issued => "tokens issued, no answer",
+            Self::Answered(_) => "answered",
+            Self::Refused => "refused",
+        })
+    }
 }
 
 /// A refresh token with all its presentations, as the judge sees it.
