@@ -156,13 +156,39 @@ pub struct StoreConfig {
     pub capacity: usize,
     /// The first seals, all open; required with Redis.
     pub secrets: Vec<Zeroizing<String>>,
-    /// Default 5 seconds.
+    /// How long a copy of a session in Redis is used without asking. Default 5 seconds; zero: not at all.
     pub near_ttl: Duration,
-    /// Default 60 seconds.
+    /// How long a copy is used while Redis does not answer. Default 60 seconds.
     pub stale_max: Duration,
     /// Default `async`.
     pub durability: Durability,
+    /// How long the start waits for Redis. Default: not at all.
+    pub wait: Option<Duration>,
+    /// Certificates for a Redis that speaks TLS.
+    pub tls: StoreTlsConfig,
 }
+
+/// `store.tls.*`
+#[derive(Clone, Debug, Default)]
+pub struct StoreTlsConfig {
+    /// PEM file with the authorities that are trusted for Redis. Default: the system's.
+    pub ca: Option<PathBuf>,
+    /// PEM file with the certificate that authproxy shows to Redis, and what leads from it to an authority. Default:
+    /// none.
+    pub cert: Option<PathBuf>,
+    /// PEM file with its private key. Default: none.
+    pub key: Option<PathBuf>,
+}
+
+impl StoreConfig {
+    /// Whether sessions are kept in this process only.
+    pub fn is_memory(&self) -> bool {
+        self.url == MEMORY
+    }
+}
+
+/// The URL of the store that is no other server's.
+const MEMORY: &str = "memory:";
 
 /// `store.durability`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -254,6 +280,8 @@ impl fmt::Debug for StoreConfig {
             .field("near_ttl", &self.near_ttl)
             .field("stale_max", &self.stale_max)
             .field("durability", &self.durability)
+            .field("wait", &self.wait)
+            .field("tls", &self.tls)
             .finish()
     }
 }
@@ -272,12 +300,14 @@ impl Default for Config {
             tokens: TokensConfig { access_ttl: seconds(120), refresh_ttl: seconds(240) },
             session: SessionConfig { max_lifetime: seconds(12 * 3600), idle_timeout: None },
             store: StoreConfig {
-                url: "memory:".into(),
+                url: MEMORY.into(),
                 capacity: 1_000_000,
                 secrets: Vec::new(),
                 near_ttl: seconds(5),
                 stale_max: seconds(60),
                 durability: Durability::Async,
+                wait: None,
+                tls: StoreTlsConfig::default(),
             },
             backend: BackendConfig {
                 connect_timeout: seconds(2),

@@ -13,8 +13,9 @@ use tokio::{net::TcpListener, sync::oneshot};
 use self::jar::Jar;
 use crate::{
     config::{Config, duration},
-    run::{RunError, run},
+    run::{RunError, run_with_store},
     server::Report,
+    store::Store,
 };
 
 /// Why the demonstration did not run.
@@ -41,10 +42,11 @@ pub enum DevError {
 ///
 /// # Cancel safety
 ///
-/// As [`run`]; the embedded service ends with it.
+/// As [`run`](crate::run); the embedded service ends with it.
 pub async fn dev(
     listener: TcpListener,
     mut config: Config,
+    store: Store,
     out: &mut impl Write,
     shutdown: impl Future<Output = ()>,
 ) -> Result<Report, DevError> {
@@ -64,7 +66,7 @@ pub async fn dev(
     // Standard output may be closed; the service is no worse for it.
     let _ = out.write_all(banner(&config, local, auth_address, &jar).as_bytes()).and_then(|()| out.flush());
     let proxy = async {
-        let report = run(listener, config, shutdown).await;
+        let report = run_with_store(listener, config, store, shutdown).await;
         drop(stop); // the proxy's last refreshes and revocations have been answered
         report
     };

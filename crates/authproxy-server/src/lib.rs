@@ -27,6 +27,7 @@ mod run;
 mod server;
 mod service;
 mod socket;
+mod store;
 mod target;
 mod telemetry;
 mod tls;
@@ -39,8 +40,9 @@ pub use self::{
     forward::TrustError,
     openapi::to_json as openapi_json,
     origin::OriginError,
-    run::{RunError, run},
+    run::{RunError, run, run_with_store},
     server::{Report, ServeError, Server},
+    store::{Store, StoreError},
     tls::TlsError,
     workers::Workers,
 };

@@ -2,10 +2,12 @@
 
 use std::{
     io::{self, Write},
+    pin::pin,
     process::ExitCode,
 };
 
 use authproxy_server::{
+    Store,
     cli::{self, Command, Exit},
     config::{Config, Loaded, LogFormat, LogLevel},
 };
@@ -57,12 +59,19 @@ fn start(loaded: Loaded, embedded: bool) -> Exit {
 
 async fn serve(config: Config, embedded: bool) -> Result<(), String> {
     let stop = stop_signals().map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let mut stop = pin!(stop);
+    // Before anybody can connect: a balancer must not send users to a node that waits for its store.
+    let store = match Store::open(&config.store, stop.as_mut()).await {
+        Ok(Some(store)) => store,
+        Ok(None) => return Ok(()),
+        Err(error) => return Err(error.to_string()),
+    };
     let address = config.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| cli::cannot_listen(address, &error))?;
     let report = if embedded {
-        authproxy_server::dev(listener, config, &mut io::stdout(), stop).await.map_err(|error| error.to_string())
+        authproxy_server::dev(listener, config, store, &mut io::stdout(), stop).await.map_err(|error| error.to_string())
     } else {
-        authproxy_server::run(listener, config, stop).await.map_err(|error| error.to_string())
+        authproxy_server::run_with_store(listener, config, store, stop).await.map_err(|error| error.to_string())
     };
     report.map(drop)
 }

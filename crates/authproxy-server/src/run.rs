@@ -1,18 +1,17 @@
 //! [`run()`]: a whole session proxy from a [`Config`].
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use authproxy_core::{
     backend::{AuthBackend, HttpBackend, InvalidAuthUrl},
-    clock::{Clock, SystemClock},
     manager::{ManagerConfig, TokenManager},
-    store::MemoryStore,
 };
 use tokio::net::TcpListener;
 
 use crate::{
     config::Config,
     server::{Report, ServeError, Server},
+    store::{Store, StoreError},
     workers::Workers,
 };
 
@@ -26,12 +25,12 @@ pub enum RunError {
     /// `auth_url` cannot be used.
     #[error("`auth_url` is {0}")]
     AuthUrl(#[from] InvalidAuthUrl),
-    /// `store.url` names a store that this build does not have.
-    #[error("`store.url` must be `memory:`; no other store is built in")]
-    UnknownStore,
-    /// `limits.connections` or `store.capacity` is zero.
-    #[error("`{0}` must be at least 1")]
-    Zero(&'static str),
+    /// The session store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// `limits.connections` is zero.
+    #[error("`limits.connections` must be at least 1")]
+    NoConnections,
     /// The system gives no threads to serve on.
     #[error("no threads can be started to serve on")]
     Workers(#[source] std::io::Error),
@@ -42,7 +41,8 @@ pub enum RunError {
 
 /// Serves in front of the auth service at `config.auth_url` until `shutdown` resolves, then drains.
 ///
-/// Connections are served by [`Workers`], one thread for each core; the rest runs on the caller's runtime.
+/// Connections are served by [`Workers`], one thread for each core; the rest runs on the caller's runtime. With a store
+/// in Redis, none is accepted before Redis can be used.
 ///
 /// # Errors
 ///
@@ -56,16 +56,36 @@ pub async fn run(
     config: Config,
     shutdown: impl Future<Output = ()>,
 ) -> Result<Report, RunError> {
-    for (key, value) in [("limits.connections", config.limits.connections), ("store.capacity", config.store.capacity)] {
-        if value == 0 {
-            return Err(RunError::Zero(key));
-        }
+    let mut shutdown = pin!(shutdown);
+    match Store::open(&config.store, shutdown.as_mut()).await? {
+        Some(store) => run_with_store(listener, config, store, shutdown).await,
+        None => Ok(Report::default()),
     }
-    if config.store.url != "memory:" {
-        return Err(RunError::UnknownStore);
+}
+
+/// The same with a store that is open already. Of `config`, what concerns the store is not read.
+///
+/// A program that waits for its store should listen only afterwards: the system takes connections for every listener,
+/// and nobody would answer them.
+///
+/// # Errors
+///
+/// [`RunError`], before the first connection is accepted.
+///
+/// # Cancel safety
+///
+/// As [`run`].
+pub async fn run_with_store(
+    listener: TcpListener,
+    config: Config,
+    store: Store,
+    shutdown: impl Future<Output = ()>,
+) -> Result<Report, RunError> {
+    if config.limits.connections == 0 {
+        return Err(RunError::NoConnections);
     }
+    let Store { sessions, clock } = store;
     let auth_url = config.auth_url.as_deref().ok_or(RunError::NoAuthUrl)?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let backend: Arc<dyn AuthBackend> = Arc::new(
         HttpBackend::builder(auth_url)
             .connect_timeout(config.backend.connect_timeout)
@@ -74,8 +94,7 @@ pub async fn run(
             .clock(clock.clone())
             .build()?,
     );
-    let store = Arc::new(MemoryStore::with_clock(config.store.capacity, clock.clone()));
-    let manager = TokenManager::builder(backend.clone(), store).config(manager_config(&config)).clock(clock).build();
+    let manager = TokenManager::builder(backend.clone(), sessions).config(manager_config(&config)).clock(clock).build();
     let workers = Workers::one_per_core().map_err(RunError::Workers)?;
     Ok(Server::new(manager, backend, config).workers(workers).serve(listener, shutdown).await?)
 }

@@ -103,6 +103,15 @@ impl RedisStore {
         Ok(RedisStoreBuilder { target, envelope, tls: None, durability: Durability::default(), clock: None })
     }
 
+    /// Whether [`builder`](Self::builder) takes this URL.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRedisUrl`].
+    pub fn check_url(url: &str) -> Result<(), InvalidRedisUrl> {
+        Target::parse(url).map(drop)
+    }
+
     /// Whether Redis can be reached and used now. Takes no longer than a few seconds.
     ///
     /// # Errors

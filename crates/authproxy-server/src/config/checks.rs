@@ -126,22 +126,46 @@ fn store(draft: &mut Draft) {
     if !draft.is_sound(&["store.url"]) {
         return;
     }
-    if draft.config.store.url == "memory:" {
+    if draft.config.store.is_memory() {
         if draft.config.store.durability == Durability::Replica {
             draft.blame("store.durability", "\"replica\" needs a store in Redis; allowed with memory: async");
         }
-    } else {
-        draft.blame("store.url", "stores in Redis are not available in this version; allowed: memory:");
-        if draft.config.store.secrets.is_empty() && draft.is_sound(&["store.secrets"]) {
-            let problem = "is required with a store in Redis; allowed: one or more secrets of at least 32 characters \
-                           each, best in a file that store.secrets_file or AUTHPROXY_STORE__SECRETS_FILE names";
-            draft.blame("store.secrets", problem);
-        }
+    } else if draft.config.store.secrets.is_empty() && draft.is_sound(&["store.secrets"]) {
+        let problem = "is required with a store in Redis; allowed: one or more secrets of at least 32 characters \
+                       each, best in a file that store.secrets_file or AUTHPROXY_STORE__SECRETS_FILE names";
+        draft.blame("store.secrets", problem);
     }
+    store_tls(draft);
     let config = &draft.config.store;
     let (near, stale) = (config.near_ttl, config.stale_max);
     not_longer(draft, ("store.near_ttl", near), ("store.stale_max", stale), "a copy would outlive its limit");
 }
+
+fn store_tls(draft: &mut Draft) {
+    let speaks_tls = STORES_WITH_TLS.iter().any(|scheme| draft.config.store.url.starts_with(scheme));
+    let tls = &draft.config.store.tls;
+    let (cert, key) = (tls.cert.is_some(), tls.key.is_some());
+    for (name, is_set) in [("store.tls.ca", tls.ca.is_some()), ("store.tls.cert", cert), ("store.tls.key", key)] {
+        if is_set && !speaks_tls {
+            draft.blame(name, NO_TLS);
+        }
+    }
+    match (cert, key) {
+        (true, false) if draft.is_sound(&["store.tls.key"]) => {
+            draft.blame("store.tls.cert", "is set without store.tls.key; allowed: both, or none");
+        }
+        (false, true) if draft.is_sound(&["store.tls.cert"]) => {
+            draft.blame("store.tls.key", "is set without store.tls.cert; allowed: both, or none");
+        }
+        _ => {}
+    }
+}
+
+const NO_TLS: &str = "has no use with this store.url, which asks for no TLS; allowed with rediss://, \
+                      rediss-cluster:// or rediss-sentinel://";
+
+/// What begins the URL of a Redis that speaks TLS.
+const STORES_WITH_TLS: [&str; 4] = ["rediss://", "rediss-cluster://", "rediss-sentinel://", "valkeys://"];
 
 fn timeouts(draft: &mut Draft) {
     let request = ("limits.request_timeout", draft.config.limits.request_timeout);

@@ -2,12 +2,12 @@
 
 use std::{borrow::Cow, fmt::Write as _, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use authproxy_core::backend::RotationContract;
+use authproxy_core::{backend::RotationContract, store::RedisStore};
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use super::{
-    Config, duration,
+    Config, MEMORY, duration,
     load::Shown,
     login_page,
     mistake::Refusal,
@@ -29,6 +29,10 @@ const SECRET_CHARS: usize = 32;
 const MOST_SECRETS: usize = 16;
 /// How long an auth service may accept a spent refresh token again.
 const GRACE: Milliseconds = 1..=3_600_000;
+
+/// What names a store.
+const STORE_URLS: &str = "memory:, redis://host:port, redis-cluster://host:port,host:port, \
+                          redis-sentinel://host:port,host:port/name (each with TLS as rediss), or redis+unix:///path";
 
 /// A kind of key and its place.
 pub(super) enum Field<C: 'static = Config> {
@@ -129,7 +133,7 @@ impl<C> Field<C> {
             Self::DurationOrOff(range, _) => format!("off, or {}", allowed_duration(range)),
             Self::Count(range, _) => format!("a whole number from {} to {}", range.start(), range.end()),
             Self::Size(range, _) => size::allowed(range),
-            Self::StoreUrl(_) => "memory:, redis://, rediss:// or redis-cluster:// with a host".into(),
+            Self::StoreUrl(_) => STORE_URLS.into(),
             Self::Secrets(_) => format!("1 to {MOST_SECRETS} secrets of at least {SECRET_CHARS} characters each"),
             Self::Rotation(_) => "strict, grace:<duration up to 1h>, reusable or idempotent".into(),
             Self::Routes => "[[route]] tables".into(),
@@ -147,11 +151,15 @@ impl<C> Field<C> {
     }
 }
 
-/// A URL as it may be shown: what stands between `//` and `@` is hidden.
+/// A URL as it may be shown: what stands between `//` and `@` is hidden, and a query with more than a database.
 pub(super) fn without_password(url: &str) -> String {
-    match url.split_once("://").map(|(scheme, rest)| (scheme, rest.rsplit_once('@'))) {
+    let shown = match url.split_once("://").map(|(scheme, rest)| (scheme, rest.rsplit_once('@'))) {
         Some((scheme, Some((_, host)))) => format!("{scheme}://***@{host}"),
         _ => url.to_owned(),
+    };
+    match shown.split_once('?') {
+        Some((before, query)) if query.contains('&') || !query.starts_with("db=") => format!("{before}?***"),
+        _ => shown,
     }
 }
 
@@ -245,13 +253,10 @@ fn count(raw: &Raw, range: &RangeInclusive<usize>) -> Result<usize, Refusal> {
 
 fn store_url(raw: &Raw) -> Result<String, Refusal> {
     let text = raw.text()?;
-    let rest = ["redis://", "rediss://", "redis-cluster://"].iter().find_map(|scheme| text.strip_prefix(scheme));
-    match rest {
-        _ if text == "memory:" => Ok(text.to_owned()),
-        Some("") => Err(Refusal::unseen("has no host")),
-        Some(_) => Ok(text.to_owned()),
-        None => Err(Refusal::unseen("is not the URL of a known kind of store")),
+    if text != MEMORY {
+        RedisStore::check_url(text).map_err(|error| Refusal::unseen(format!("is not usable: {error}")))?;
     }
+    Ok(text.to_owned())
 }
 
 fn secrets(raw: &Raw) -> Result<Vec<Zeroizing<String>>, Refusal> {

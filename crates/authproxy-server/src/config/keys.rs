@@ -127,7 +127,7 @@ pub static KEYS: &[Key] = &[
     Key::new(
         "store.url",
         "memory:",
-        "where sessions are kept; only memory: is available in this version",
+        "where sessions are kept: in this process, or in a Redis or Valkey that a fleet shares",
         Field::StoreUrl(|c| &mut c.store.url),
     ),
     Key::new(
@@ -145,14 +145,15 @@ pub static KEYS: &[Key] = &[
     Key::new(
         "store.near_ttl",
         "5s",
-        "how long a copy of a session in Redis is used without asking; by default never more than store.stale_max",
-        Field::Duration(1..=5 * MINUTE, |c| &mut c.store.near_ttl),
+        "how long a copy of a session in Redis is used without asking, 0s for never; it bounds how late a logout on \
+         another node is heard of when its message is lost",
+        Field::Duration(0..=5 * MINUTE, |c| &mut c.store.near_ttl),
     ),
     Key::new(
         "store.stale_max",
         "60s",
-        "how long a copy is used while Redis does not answer",
-        Field::Duration(1..=HOUR, |c| &mut c.store.stale_max),
+        "how long a copy is used while Redis does not answer, as long as its access token lives",
+        Field::Duration(0..=HOUR, |c| &mut c.store.stale_max),
     ),
     Key::new(
         "store.durability",
@@ -162,6 +163,30 @@ pub static KEYS: &[Key] = &[
             ("async", |c| c.store.durability = Durability::Async),
             ("replica", |c| c.store.durability = Durability::Replica),
         ]),
+    ),
+    Key::new(
+        "store.wait",
+        "off",
+        "how long the start waits for Redis; off: a Redis that cannot be used at the start is an error",
+        Field::DurationOrOff(SECOND..=24 * HOUR, |c| &mut c.store.wait),
+    ),
+    Key::new(
+        "store.tls.ca",
+        "",
+        "PEM file with the authorities that are trusted for Redis; when not set, the system's",
+        Field::File(|c| &mut c.store.tls.ca),
+    ),
+    Key::new(
+        "store.tls.cert",
+        "",
+        "PEM file with the certificate that authproxy shows to Redis; together with store.tls.key",
+        Field::File(|c| &mut c.store.tls.cert),
+    ),
+    Key::new(
+        "store.tls.key",
+        "",
+        "PEM file with that certificate's private key",
+        Field::File(|c| &mut c.store.tls.key),
     ),
     Key::new(
         "backend.connect_timeout",

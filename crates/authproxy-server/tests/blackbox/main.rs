@@ -5,6 +5,7 @@ mod auth_service;
 mod canaries;
 mod command_line;
 mod config_file;
+mod fleet;
 mod http;
 mod outages;
 mod program;

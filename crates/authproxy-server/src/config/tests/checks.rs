@@ -12,7 +12,6 @@ type Settings = &'static [(&'static str, &'static str)];
 fn what_does_not_fit_together_is_refused() {
     let exposed = "is plain HTTP to another machine, where the session cookie can be read on its way; allowed: https, or a \
                    loopback host, or anything with allow_insecure_http = true";
-    let redis = "--set: store.url: stores in Redis are not available in this version; allowed: memory:";
     let no_secret = "store.secrets: is required with a store in Redis; allowed: one or more secrets of at least 32 \
                      characters each, best in a file that store.secrets_file or AUTHPROXY_STORE__SECRETS_FILE names";
     let no_public = "is required when listen (0.0.0.0:8000) is not a loopback address; allowed: the origin under which \
@@ -31,9 +30,8 @@ fn what_does_not_fit_together_is_refused() {
                     .into(),
             ],
         ),
-        (&[("store.url", "redis://h")], vec![redis.into(), no_secret.into()]),
-        (&[("store.url", "rediss://h"), ("store.secrets", "12345678901234567890123456789012")], vec![redis.into()]),
-        (&[("store.url", "redis-cluster://h"), ("store.secrets_file", "good")], vec![redis.into()]),
+        (&[("store.url", "redis://h")], vec![no_secret.into()]),
+        (&[("store.url", "redis-cluster://a,b:7001")], vec![no_secret.into()]),
         (
             &[("store.durability", "replica")],
             vec!["--set: store.durability: \"replica\" needs a store in Redis; allowed with memory: async".into()],
@@ -127,6 +125,57 @@ fn tls_needs_both_files_and_an_https_origin() {
     assert!(unspecified.len() == 1 && unspecified[0].starts_with("public_url: is required"), "{unspecified:?}");
     let file = "tls.cert = ''\ntls.key = 'k'";
     assert_eq!(Setup::serve().file(file).mistakes().len(), 1, "a value that could not be read is not called missing");
+}
+
+#[test]
+fn certificates_for_redis_need_a_url_with_tls_and_come_in_pairs() {
+    let of = |url: &str, settings: &[(&str, &str)]| {
+        let setup = Setup::serve().set("store.url", url).set("store.secrets", "12345678901234567890123456789012");
+        settings.iter().fold(setup, |setup, (key, value)| setup.set(key, value))
+    };
+    let all = [("store.tls.ca", "a"), ("store.tls.cert", "c"), ("store.tls.key", "k")];
+    for url in ["rediss://h", "rediss-cluster://h", "rediss-sentinel://h/name"] {
+        let tls = of(url, &all).loaded().config.store.tls;
+        assert_eq!([tls.ca, tls.cert, tls.key], ["a", "c", "k"].map(|path| Some(path.into())), "{url}");
+        of(url, &all[..1]).loaded();
+        let one = of(url, &all[1..2]).mistakes();
+        assert_eq!(one, ["--set: store.tls.cert: is set without store.tls.key; allowed: both, or none"], "{url}");
+        let other = of(url, &all[2..]).mistakes();
+        assert_eq!(other, ["--set: store.tls.key: is set without store.tls.cert; allowed: both, or none"], "{url}");
+    }
+    for url in ["memory:", "redis://h", "redis+unix:///run/redis", "redis-sentinel://h/name"] {
+        let line = |key| {
+            format!(
+                "--set: {key}: has no use with this store.url, which asks for no TLS; allowed with rediss://, \
+                 rediss-cluster:// or rediss-sentinel://"
+            )
+        };
+        assert_eq!(of(url, &all).mistakes(), ["store.tls.ca", "store.tls.cert", "store.tls.key"].map(line), "{url}");
+    }
+    let file = "store.url = 'rediss://h'\nstore.secrets = ['12345678901234567890123456789012']\n[store.tls]\nca = 'a'";
+    assert!(Setup::serve().file(file).loaded().config.store.tls.ca.is_some());
+}
+
+#[test]
+fn the_store_of_a_fleet_is_configured() {
+    for url in [
+        "redis://h",
+        "rediss://user:pw@h:6380/3",
+        "redis+unix:///run/redis.sock?db=1",
+        "redis-cluster://a:7000,b:7001,c",
+        "rediss-cluster://a",
+        "redis-sentinel://a,b:26380/mymaster",
+        "rediss-sentinel://a/mymaster/2",
+    ] {
+        let setup = Setup::serve().set("store.url", url).set("store.secrets_file", "two");
+        let setup = setup.set("store.near_ttl", "0s").set("store.durability", "replica").set("store.wait", "1m");
+        let two = "12345678901234567890123456789012\nabcdefghijabcdefghijabcdefghijab\n";
+        let store = setup.other_file("two", two).loaded().config.store;
+        assert_eq!(store.url, url);
+        assert_eq!(store.secrets.len(), 2);
+        assert!(store.secrets[0].starts_with('1'), "the first seals");
+        assert_eq!((store.near_ttl, store.wait), (Duration::ZERO, Some(Duration::from_secs(60))));
+    }
 }
 
 #[test]

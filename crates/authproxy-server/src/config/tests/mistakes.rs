@@ -10,6 +10,8 @@ use super::{
 const ADDRESS: &str = "an IP address and a port, such as 127.0.0.1:8000";
 const URL: &str = "an http or https URL, such as https://auth.example.com";
 const ORIGIN: &str = "a scheme, a host and maybe a port, such as https://app.example.com";
+const STORES: &str = "allowed: memory:, redis://host:port, redis-cluster://host:port,host:port, \
+                      redis-sentinel://host:port,host:port/name (each with TLS as rediss), or redis+unix:///path";
 const YEAR: &str = "a duration from 1ms to 365d, written like 500ms, 2m or 1h30m";
 
 /// Bad values, each with the sentence that it earns.
@@ -52,10 +54,26 @@ fn bad_values() -> Vec<(&'static str, &'static str, String)> {
         (
             "store.url",
             "postgres://x",
-            "the value is not the URL of a known kind of store; allowed: memory:, redis://, rediss:// or \
-             redis-cluster:// with a host"
-                .into(),
+            format!(
+                "the value is not usable: the scheme is none of redis, rediss, redis+unix, unix, redis-cluster, \
+                 rediss-cluster, redis-sentinel and rediss-sentinel; {STORES}"
+            ),
         ),
+        ("store.url", "redis://", format!("the value is not usable: a host is missing or malformed; {STORES}")),
+        (
+            "store.url",
+            "redis://h:99999",
+            format!("the value is not usable: a port is not a number from 1 to 65535; {STORES}"),
+        ),
+        (
+            "store.url",
+            "redis-sentinel://h:26379",
+            format!(
+                "the value is not usable: the name that the Sentinels know the primary by is missing: \
+                 redis-sentinel://host:port/NAME; {STORES}"
+            ),
+        ),
+        ("store.wait", "1ms", "\"1ms\" is out of range; allowed: off, or a duration from 1s to 1d, written like 500ms, 2m or 1h30m".into()),
         ("store.capacity", "0", "\"0\" is out of range; allowed: a whole number from 1 to 100000000".into()),
         ("store.capacity", "-1", "\"-1\" is out of range; allowed: a whole number from 1 to 100000000".into()),
         ("store.capacity", "1e6", "\"1e6\" is not a whole number; allowed: a whole number from 1 to 100000000".into()),

@@ -112,4 +112,8 @@ fn the_password_of_a_store_is_not_in_debug() {
     config.store.secrets.push(zeroize::Zeroizing::new(secret(1)));
     let debug = format!("{config:?}");
     assert!(!debug.contains(CANARY) && debug.contains("redis://***@redis.example.com/0"), "{debug}");
+    let url = format!("redis+unix:///run/redis.sock?db=1&user=a&pass={CANARY}");
+    let loaded = Setup::serve().env("AUTHPROXY_STORE__URL", &url).env("AUTHPROXY_STORE__SECRETS", &secret(1)).loaded();
+    let shown = format!("{:?} {:?}", loaded.config, loaded.settings);
+    assert!(!shown.contains(CANARY) && shown.contains("redis+unix:///run/redis.sock?***"), "{shown}");
 }

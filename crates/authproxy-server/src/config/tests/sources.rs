@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Another value than the default for every key that this version can set: as text, as TOML, and as it is shown.
-const VALUES: [(&str, &str, &str); 28] = [
+const VALUES: [(&str, &str, &str); 29] = [
     ("listen", "127.0.0.1:9000", "\"127.0.0.1:9000\""),
     ("auth_url", "https://other.example.com/v1", "\"https://other.example.com/v1\""),
     ("public_url", "https://app.example.com", "\"https://app.example.com\""),
@@ -30,6 +30,7 @@ const VALUES: [(&str, &str, &str); 28] = [
     ("store.near_ttl", "1s", "\"1s\""),
     ("store.stale_max", "30s", "\"30s\""),
     ("store.durability", "async", "\"async\""),
+    ("store.wait", "1m", "\"1m\""),
     ("backend.connect_timeout", "500ms", "\"500ms\""),
     ("backend.timeout", "3s", "\"3s\""),
     ("backend.rotation", "grace:10s", "\"grace:10s\""),
@@ -52,7 +53,16 @@ fn value_of(loaded: &super::Loaded, key: &str) -> (Shown, Source) {
 
 #[test]
 fn every_key_is_in_the_table_of_values_or_has_its_own_test() {
-    let others = ["admin.listen", "store.secrets", "tls.cert", "tls.key", "route"];
+    let others = [
+        "admin.listen",
+        "store.secrets",
+        "store.tls.ca",
+        "store.tls.cert",
+        "store.tls.key",
+        "tls.cert",
+        "tls.key",
+        "route",
+    ];
     for key in KEYS.iter().filter(|key| !others.contains(&key.name)) {
         assert!(VALUES.iter().any(|(name, ..)| *name == key.name), "{}", key.name);
     }
@@ -113,7 +123,7 @@ fn every_value_reaches_its_own_field() {
         "max_lifetime: 28800s, idle_timeout: Some(1800s)",
         "connect_timeout: 500ms, timeout: 3s, rotation: Grace(10s)",
         "connections: 50, header_timeout: 1s, body_timeout: 2s, request_timeout: 20s, idle_timeout: 60s, drain_timeout: 0ns",
-        "capacity: 5000, secrets: 0, near_ttl: 1s, stale_max: 30s, durability: Async",
+        "capacity: 5000, secrets: 0, near_ttl: 1s, stale_max: 30s, durability: Async, wait: Some(60s)",
         "format: Json, level: Debug",
         "trusted_proxies: [10.0.0.0/8, ::1/128]",
         "login_page: Some(\"/login\")",
