@@ -63,6 +63,13 @@ pub trait SessionStore: Send + Sync + 'static {
         None
     }
 
+    /// The session as this process last heard of it, for one whose [`load`](Self::load) has failed. Never blocks.
+    ///
+    /// Only where it may still be handed out though nobody can be asked: a store without a local copy keeps the default.
+    fn last_known(&self, key: &SessionKey) -> Option<Arc<Session>> {
+        self.peek(key)
+    }
+
     /// The session as the store has it now; `None` when there is none.
     ///
     /// # Errors

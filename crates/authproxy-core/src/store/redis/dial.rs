@@ -2,13 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisConnectionInfo, Value, aio::MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Cmd, Pipeline, PushInfo, RedisConnectionInfo, Value,
+    aio::{MultiplexedConnection, SendError},
+};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UnixStream},
-    task::AbortHandle,
+    runtime::Handle,
+    task::{AbortHandle, JoinHandle},
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
@@ -35,6 +39,17 @@ pub(super) struct Dialer {
     pub(super) credentials: Credentials,
     pub(super) database: u16,
     pub(super) tls: Option<Arc<ClientConfig>>,
+    /// Where tasks run; `None`: where they are begun.
+    pub(super) runtime: Option<Handle>,
+}
+
+/// A task that ends with its owner.
+pub(super) struct Owned(JoinHandle<()>);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What a server is needed for.
@@ -47,6 +62,9 @@ pub(super) enum Purpose {
     /// Asking where the primary is: a Sentinel, which may need no password where the servers do.
     Sentinel,
 }
+
+/// What is called with everything that a server says unasked. It must not block.
+pub(super) type Heard = Box<dyn Fn(PushInfo) -> Result<(), SendError> + Send + Sync>;
 
 /// A connection that many use at once. It closes when the last clone is dropped.
 #[derive(Clone)]
@@ -74,6 +92,14 @@ trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Socket for T {}
 
 impl Dialer {
+    /// Begins a task that makes and keeps connections. They live as long as the runtime that it runs on.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Owned {
+        match &self.runtime {
+            Some(runtime) => Owned(runtime.spawn(task)),
+            None => Owned(tokio::spawn(task)),
+        }
+    }
+
     /// Connects, logs in, and checks that the server is what is needed.
     pub(super) async fn dial(&self, address: &Address, purpose: Purpose) -> Result<Connection, ConnectError> {
         let dialed = timeout(CONNECT_TIMEOUT, self.connect(address, purpose)).await;
@@ -83,7 +109,7 @@ impl Dialer {
     async fn connect(&self, address: &Address, purpose: Purpose) -> Result<Connection, ConnectProblem> {
         let mut socket = self.socket(address).await?;
         greet(&mut socket).await?;
-        let mut connection = Connection::over(socket).await?;
+        let mut connection = Connection::over(socket, None).await?;
         match purpose {
             Purpose::Primary => {
                 self.log_in(&connection).await?;
@@ -96,6 +122,21 @@ impl Dialer {
             },
         }
         Ok(connection)
+    }
+
+    /// Connects to a primary, to hear what it says unasked (RESP3).
+    pub(super) async fn listen(&self, address: &Address, heard: Heard) -> Result<Connection, ConnectError> {
+        let dialed = timeout(CONNECT_TIMEOUT, async {
+            let mut socket = self.socket(address).await?;
+            greet(&mut socket).await?;
+            let connection = Connection::over(socket, Some(heard)).await?;
+            self.log_in(&connection).await?;
+            let hello = Cmd::new().arg("HELLO").arg(3).to_owned();
+            connection.ask(&hello).await.map_err(|failure| ConnectProblem::of_failure(&failure))?;
+            connection.is_primarys().await?;
+            Ok(connection)
+        });
+        dialed.await.unwrap_or(Err(ConnectProblem::TimedOut)).map_err(|problem| ConnectError::new(address, problem))
     }
 
     /// An open socket, its TLS handshake done.
@@ -202,11 +243,17 @@ async fn as_primary(connection: &Connection) -> Result<Timestamp, ConnectProblem
 
 impl Connection {
     /// Begins to speak on a socket. Sends nothing yet.
-    async fn over(socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Self, ConnectProblem> {
+    async fn over(
+        socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        heard: Option<Heard>,
+    ) -> Result<Self, ConnectProblem> {
         // Logging in is done here: the driver tells every failure to do so as a wrong password.
         let nothing = RedisConnectionInfo::default().set_skip_set_lib_name();
-        let config =
+        let mut config =
             AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER_TIMEOUT)).set_pipeline_buffer_size(QUEUE);
+        if let Some(heard) = heard {
+            config = config.set_push_sender(heard);
+        }
         let (commands, driving) = MultiplexedConnection::new_with_config(&nothing, socket, config)
             .await
             .map_err(|error| ConnectProblem::of_failure(&failure::failed(&error)))?;
@@ -231,6 +278,11 @@ impl Connection {
         let answers = self.commands.clone().send_packed_commands(pipeline, 0, pipeline.len()).await;
         let answers = answers.map_err(|error| failure::failed(&error))?;
         Ok(answers.into_iter().map(failure::answered).collect())
+    }
+
+    /// Whether it leads to a primary that answers.
+    pub(super) async fn is_primarys(&self) -> Result<(), ConnectProblem> {
+        as_primary(self).await.map(drop)
     }
 
     /// Completes when the connection has ended.

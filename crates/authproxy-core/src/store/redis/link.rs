@@ -11,13 +11,12 @@ use std::{
 use redis::{Cmd, Pipeline, Value};
 use tokio::{
     sync::{Notify, watch},
-    task::JoinHandle,
     time::{sleep, timeout},
 };
 
 use super::{
     connect_error::{ConnectError, ConnectProblem},
-    dial::{CONNECT_TIMEOUT, Connection, Dialer, Purpose},
+    dial::{CONNECT_TIMEOUT, Connection, Dialer, Heard, Owned, Purpose},
     endpoint::Endpoint,
     failure::{Failure, Refusal},
     server_clock::ServerClock,
@@ -33,7 +32,7 @@ const LAST_CHANCE: Duration = Duration::from_millis(400);
 /// The way to one server.
 pub(super) struct Link {
     inner: Arc<Inner>,
-    keeper: OnceLock<Keeper>,
+    keeper: OnceLock<Owned>,
 }
 
 struct Inner {
@@ -64,15 +63,6 @@ enum Doubt {
     Useless,
 }
 
-/// The task that keeps the connection; it ends with the link.
-struct Keeper(JoinHandle<()>);
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 impl Link {
     /// A link that connects when it is first used.
     pub(super) fn new(endpoint: Endpoint, dialer: Arc<Dialer>, clock: Arc<dyn Clock>) -> Self {
@@ -98,9 +88,34 @@ impl Link {
         &self.inner.server_clock
     }
 
+    /// Completes when there is a connection.
+    pub(super) async fn up(&self) {
+        self.keep();
+        let _ = self.inner.state.subscribe().wait_for(|state| matches!(state, State::Up(_))).await;
+    }
+
+    /// Completes when there is none.
+    pub(super) async fn trouble(&self) {
+        let _ = self.inner.state.subscribe().wait_for(|state| !matches!(state, State::Up(_))).await;
+    }
+
+    /// Another connection to the same server, to hear what it says unasked.
+    pub(super) async fn listen(&self, heard: Heard) -> Result<Connection, ConnectError> {
+        self.inner.endpoint.listen(&self.inner.dialer, heard).await
+    }
+
+    /// Begins a task that belongs to the store.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Owned {
+        self.inner.dialer.spawn(task)
+    }
+
+    fn keep(&self) {
+        self.keeper.get_or_init(|| self.inner.dialer.spawn(keep(self.inner.clone())));
+    }
+
     /// The connection, at once or after the first try to make one.
     pub(super) async fn connection(&self) -> Result<Connection, ConnectError> {
-        self.keeper.get_or_init(|| Keeper(tokio::spawn(keep(self.inner.clone()))));
+        self.keep();
         let mut state = self.inner.state.subscribe();
         let known = timeout(CONNECT_TIMEOUT, state.wait_for(|state| !matches!(state, State::Connecting))).await;
         match known.as_ref().map(|state| state.as_deref()) {

@@ -90,8 +90,7 @@ pub(super) struct NearCache {
     /// Whether the last load has failed.
     failing: AtomicBool,
     /// Ends the loads that are under way.
-    closed: CancellationToken,
-    _closing: DropGuard,
+    closed: DropGuard,
 }
 
 impl NearCache {
@@ -103,15 +102,19 @@ impl NearCache {
             .time_to_idle(limits.near_ttl.max(limits.stale_max) + FORGOTTEN_AFTER)
             .build_with_hasher(KeyHasher);
         let partitions = (0..names::PARTITIONS).map(|_| Partition::default()).collect();
-        let closed = CancellationToken::new();
-        let _closing = closed.clone().drop_guard();
         let (ticks, failing) = (AtomicU64::new(1), AtomicBool::new(false));
-        Self { entries, partitions, limits, clock, ticks, failing, closed, _closing }
+        let closed = CancellationToken::new().drop_guard();
+        Self { entries, partitions, limits, clock, ticks, failing, closed }
+    }
+
+    /// Whether anything is served at all.
+    pub(super) fn serves(&self) -> bool {
+        !self.limits.near_ttl.is_zero()
     }
 
     /// The session, where it was confirmed within `near_ttl` and nothing speaks against it.
     pub(super) fn peek(&self, key: &SessionKey) -> Option<Arc<Session>> {
-        if self.limits.near_ttl.is_zero() {
+        if !self.serves() {
             return None;
         }
         let entry = self.entry(key)?;
@@ -121,7 +124,7 @@ impl NearCache {
 
     /// The session as Redis last had it, for one who could not ask: only where its token may still be handed out.
     pub(super) fn last_known(&self, key: &SessionKey) -> Option<Arc<Session>> {
-        if self.limits.near_ttl.is_zero() {
+        if !self.serves() {
             return None;
         }
         let entry = self.entry(key)?;
@@ -187,11 +190,6 @@ impl NearCache {
         if let Some(partition) = self.partitions.get(usize::from(partition)) {
             partition.lost();
         }
-    }
-
-    /// [`lost`](Self::lost), of all partitions.
-    pub(super) fn lost_all(&self) {
-        self.partitions.iter().for_each(Partition::lost);
     }
 
     /// Frees what is not to be remembered any more.

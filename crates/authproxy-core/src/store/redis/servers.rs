@@ -8,8 +8,8 @@ use tokio::time::sleep;
 use super::{
     cluster::Cluster,
     connect_error::ConnectError,
-    dial::Dialer,
-    endpoint::Endpoint,
+    dial::{Dialer, Owned},
+    endpoint::{Endpoint, Sentinels},
     failure::{Failure, Refusal},
     names,
     node::{Answered, Manner, Node},
@@ -44,9 +44,17 @@ impl Servers {
         match layout {
             Layout::Single(address) => one(&|| Endpoint::Fixed(address.clone())),
             Layout::Sentinels { sentinels, master } => {
-                one(&|| Endpoint::Watched { sentinels: sentinels.clone(), master: master.clone() })
+                one(&|| Endpoint::Watched { sentinels: Sentinels::new(sentinels.clone()), master: master.clone() })
             }
             Layout::Cluster(seeds) => Self::Many(Cluster::new(seeds, dialer, clock)),
+        }
+    }
+
+    /// Begins a task that belongs to the store.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Owned {
+        match self {
+            Self::One(node) => node.link().spawn(task),
+            Self::Many(cluster) => cluster.spawn(task),
         }
     }
 

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use redis::{Cmd, Value};
 
 use super::{
-    Durability, LINGER, RedisStore,
+    Durability, LINGER, Records,
     failure::{Failure, Refusal},
     names,
     node::{Manner, Node},
@@ -20,6 +20,7 @@ use super::{
     script::{Reply, Script},
 };
 use crate::{
+    clock::Timestamp,
     error::StoreError,
     session::{Session, SessionKey, Standing, Version},
     store::{
@@ -38,7 +39,7 @@ const REPEATABLE: Manner = Manner { asking: false, replicated: false, repeatable
 const ONCE: Manner = Manner { asking: false, replicated: false, repeatable: false };
 
 #[async_trait]
-impl SessionStore for RedisStore {
+impl SessionStore for Records {
     async fn create(&self, key: &SessionKey, new: NewSession) -> Result<(), CreateError> {
         let handed_out = new.refresh_token.as_ref().filter(|_| new.handed_out);
         let fingerprint = handed_out.map(|token| self.fingerprint(token));
@@ -72,6 +73,9 @@ impl SessionStore for RedisStore {
     }
 
     async fn load(&self, key: &SessionKey) -> Result<Option<Arc<Session>>, StoreError> {
+        if let Some(idle_timeout) = self.idle_timeout {
+            return Ok(self.touch(key, idle_timeout).await?);
+        }
         let Some((bytes, node)) = self.read(key).await? else { return Ok(None) };
         Ok(self.session(key, &bytes, &node))
     }
@@ -195,7 +199,7 @@ impl SessionStore for RedisStore {
     }
 }
 
-impl RedisStore {
+impl Records {
     async fn granted(&self, key: &SessionKey, begin: &Begin, mut reply: Reply) -> Result<Begun, StoreError> {
         let first_intent = reply.time_here()?;
         let base = Version(reply.number()?);
@@ -214,6 +218,27 @@ impl RedisStore {
                 self.nothing_in(key, unreadable);
                 Ok(Begun::Missing)
             }
+        }
+    }
+
+    /// Loads a session and records that it is used, unless it was left for too long: it then says so.
+    async fn touch(&self, key: &SessionKey, idle_timeout: Duration) -> Result<Option<Arc<Session>>, Failure> {
+        let (write_after, left_after) = (millis(idle_timeout / 10), millis(idle_timeout));
+        let arguments = [write_after.as_bytes(), left_after.as_bytes()];
+        let mut reply = self.run(&self.scripts.touch, key, &arguments, REPEATABLE).await?;
+        match reply.word.as_str() {
+            "used" => {
+                let unused = Duration::from_millis(reply.number()?);
+                let bytes = reply.bytes()?;
+                let used_at = self.clock.now().minus(unused);
+                Ok(self.session_used_at(key, &bytes, reply.node(), used_at))
+            }
+            "missing" => Ok(None),
+            "unreadable" => {
+                self.nothing_in(key, Unreadable::Foreign);
+                Ok(None)
+            }
+            _ => Err(Failure::Nonsense),
         }
     }
 
@@ -252,13 +277,17 @@ impl RedisStore {
 
     /// The session in a record; `None`, and counted, when it cannot be opened.
     fn session(&self, key: &SessionKey, bytes: &[u8], node: &Node) -> Option<Arc<Session>> {
+        self.session_used_at(key, bytes, node, self.clock.now())
+    }
+
+    fn session_used_at(&self, key: &SessionKey, bytes: &[u8], node: &Node, used_at: Timestamp) -> Option<Arc<Session>> {
         let opened = Record::parse(bytes).and_then(|record| {
             let Some(record) = record else { return Ok(None) };
             let standing = match record.standing {
                 Standing::InDoubt { since } => Standing::InDoubt { since: node.server_clock().to_node(since) },
                 standing => standing,
             };
-            record.open_session(&self.envelope, key, standing, self.clock.now()).map(Some)
+            record.open_session(&self.envelope, key, standing, used_at).map(Some)
         });
         match opened {
             Ok(session) => session.map(Arc::new),

@@ -229,3 +229,40 @@ async fn a_user_that_may_not_publish_still_refreshes() {
     let lease = Lease { key, attempt: AttemptId::random(), base: Version(2) };
     assert!(matches!(store.abort(&lease, Abort::Untouched).await.unwrap(), Aborted::Fenced));
 }
+
+/// A server that does not take writes refuses them; what it can read it still answers.
+#[tokio::test]
+async fn a_server_that_misses_its_replicas_refuses_writes_and_changes_nothing() {
+    let server = RedisServer::start().await;
+    let store = store(&server.url()).await;
+    let key = open(&store).await;
+    server.cli(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await;
+    assert!(store.begin(&key, begin_on(Version::FIRST)).await.is_err());
+    let refused = store.create(&SessionId::random().key(), new_session(false)).await;
+    assert!(matches!(refused, Err(CreateError::Unavailable(_))), "{refused:?}");
+    assert_eq!(store.load(&key).await.unwrap().unwrap().standing, Standing::Live);
+    server.cli(&["CONFIG", "SET", "min-replicas-to-write", "0"]).await;
+    refresh(&store, &key).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_loading_its_data_is_waited_for() {
+    let slowly = RedisServer::options().appendonly().setting("key-load-delay", "3000");
+    let mut server = slowly.setting("loading-process-events-interval-bytes", "1024").start().await;
+    let store = store(&server.url()).await;
+    let key = open(&store).await;
+    for _ in 0..200 {
+        open(&store).await;
+    }
+    let watching = async {
+        let told = async || match store.ready().await {
+            Err(error) if *error.problem() == ConnectProblem::Loading => Some(()),
+            _ => None,
+        };
+        ask_until("the server to say that it is loading", told).await;
+        assert!(store.load(&key).await.is_err());
+    };
+    tokio::join!(server.restart(), watching);
+    found_again(&store, &key).await;
+    refresh(&store, &key).await;
+}

@@ -45,7 +45,7 @@ impl NearCache {
     where
         F: Future<Output = Answer> + Send + 'static,
     {
-        if self.limits.near_ttl.is_zero() {
+        if !self.serves() {
             let ticket = self.ticket(key);
             let answer = read().await;
             return self.learn(&ticket, answer);
@@ -89,7 +89,7 @@ impl NearCache {
             return under_way.answer.clone();
         }
         let (done, answer) = watch::channel(None);
-        let (near, closed, reading) = (Arc::downgrade(self), self.closed.clone(), read());
+        let (near, closed, reading) = (Arc::downgrade(self), self.closed.token().clone(), read());
         tokio::spawn(async move {
             let answer = tokio::select! {
                 () = closed.cancelled() => return,
@@ -116,12 +116,10 @@ impl NearCache {
     /// Remembers an answer; the newest that is known.
     fn learn(&self, ticket: &Ticket, answer: Answer) -> Answer {
         self.failing.store(answer.is_err(), Ordering::Relaxed);
-        match answer? {
-            Some(session) => Ok(Some(self.fill(ticket, session))),
-            None => {
-                self.gone(&ticket.key);
-                Ok(None)
-            }
-        }
+        let Some(session) = answer? else {
+            self.gone(&ticket.key);
+            return Ok(None);
+        };
+        Ok(Some(self.fill(ticket, session)))
     }
 }

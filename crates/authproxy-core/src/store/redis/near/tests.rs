@@ -9,6 +9,7 @@ use super::{NearCache, NearLimits, OVER};
 use crate::{
     clock::{Clock, ManualClock},
     session::{DeathReason, Session, SessionKey, Standing, Version, Zones},
+    store::redis::names,
     token::AccessToken,
 };
 
@@ -52,6 +53,11 @@ impl World {
     fn load(&self, version: u64) -> Arc<Session> {
         let ticket = self.near.ticket(&self.key);
         self.near.fill(&ticket, self.session(version))
+    }
+
+    /// The listener was interrupted.
+    fn lost(&self) {
+        (0..names::PARTITIONS).for_each(|partition| self.near.lost(partition));
     }
 
     fn peeked(&self) -> Option<u64> {
@@ -149,15 +155,14 @@ fn after_an_interruption_every_session_is_confirmed_before_it_is_served() {
     let world = World::new();
     world.load(1);
     let crossing = world.near.ticket(&world.key);
-    world.near.lost_all();
+    world.lost();
     assert_eq!((world.peeked(), world.last_known()), (None, Some(1)));
     world.near.fill(&crossing, world.session(1));
     assert_eq!(world.peeked(), None, "asked for before the interruption was known");
     world.load(1);
     assert_eq!(world.peeked(), Some(1));
 
-    let [first, second, ..] = world.key.name();
-    let partition = u16::from_be_bytes([first, second]) >> 6;
+    let partition = names::partition(&world.key);
     world.near.lost(partition ^ 1);
     assert_eq!(world.peeked(), Some(1), "another partition's interruption");
     world.near.lost(partition);

@@ -156,7 +156,7 @@ impl Model {
             }
             Step::Interruption => {
                 // It is noticed after what was lost: nothing older than what there is now may be served unasked.
-                self.world.near.lost_all();
+                self.world.lost();
                 self.heard = self.heard.max(self.truth);
             }
             Step::Pass(millis) => self.world.clock.advance(Duration::from_millis(millis)),
