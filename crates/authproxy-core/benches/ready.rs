@@ -14,6 +14,10 @@ use authproxy_core::{SessionKey, TokenManager};
 use divan::{Bencher, black_box};
 use tokio::runtime::{Builder, Runtime};
 
+/// The program's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 static FULL: LazyLock<(Runtime, TokenManager, Vec<SessionKey>)> = LazyLock::new(|| {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let manager = issuer::manager(&runtime, 1_000_000, std::sync::Arc::new(authproxy_core::clock::SystemClock::new()));

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 use authproxy_core::{
     backend::{AuthBackend, HttpBackend},
     clock::ManualClock,
-    manager::TokenManager,
+    manager::{ManagerConfig, TokenManager},
     store::{MemoryStore, SessionStore},
 };
 use authproxy_server::{Report, Server, Workers, config::Config};
@@ -87,8 +87,11 @@ impl Proxy {
         let mut config = Config::default();
         config.auth_url = Some(service.url());
         change(&mut config);
+        let mut lives = ManagerConfig::default();
+        (lives.access_ttl, lives.refresh_ttl) = (config.tokens.access_ttl, config.tokens.refresh_ttl);
         let store = wrap(Arc::new(MemoryStore::with_clock(1000, Arc::new(clock.clone()))));
-        let manager = TokenManager::builder(backend.clone(), store).clock(Arc::new(clock.clone())).build();
+        let manager =
+            TokenManager::builder(backend.clone(), store).config(lives).clock(Arc::new(clock.clone())).build();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

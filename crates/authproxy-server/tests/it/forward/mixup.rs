@@ -1,9 +1,9 @@
 //! Nobody ever gets another's answer: many sessions, tagged requests, callers that leave in the middle.
 //!
 //! The run is short here. `AUTHPROXY_MIXUP_REQUESTS=10000000 cargo test --release -p authproxy-server --test it mixup`
-//! is the long one.
+//! is the long one; `AUTHPROXY_MIXUP_SEED=2` makes it another one.
 
-use std::{env, sync::Arc};
+use std::{env, sync::Arc, time::Duration};
 
 use authproxy_testing::{Answer, FakeUpstream, Framing, Play, ReceivedRequest, Step};
 
@@ -56,7 +56,8 @@ impl Caller {
         let (cookie, token) = &sessions[usize::try_from(self.dice.roll(SESSIONS as u64)).unwrap()];
         let tag = format!("{}-{count}-{}", self.number, "t".repeat(usize::try_from(self.dice.roll(40)).unwrap()));
         let way = ["length", "chunked", "close", "reuse", "old"][usize::try_from(self.dice.roll(5)).unwrap()];
-        let body = "b".repeat(usize::try_from(self.dice.roll(3) * self.dice.roll(60_000)).unwrap());
+        let longest = [1, 2_000, 2_000, 120_000][usize::try_from(self.dice.roll(4)).unwrap()];
+        let body = "b".repeat(usize::try_from(self.dice.roll(longest)).unwrap());
         let target = format!("/api/echo?way={way}");
         let ask = if self.dice.roll(2) == 0 { Ask::get(&target) } else { Ask::post(&target).body(&body) };
         let body = if ask.method() == "GET" { "" } else { &body };
@@ -92,10 +93,16 @@ impl Caller {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answer_bears_its_askers_tag_and_token() {
-    let requests = env::var("AUTHPROXY_MIXUP_REQUESTS").map_or(REQUESTS, |count| count.parse().unwrap());
+    let given = |name| env::var(name).ok().map(|number| number.parse::<usize>().unwrap());
+    let requests = given("AUTHPROXY_MIXUP_REQUESTS").unwrap_or(REQUESTS);
+    let seed = given("AUTHPROXY_MIXUP_SEED").unwrap_or(0) * CALLERS;
     let upstream = FakeUpstream::playing(echo).await.unwrap();
     let url = upstream.url();
-    let proxy = Proxy::with(|config| config.route = routes(&url)).await;
+    let proxy = Proxy::with(|config| {
+        config.route = routes(&url);
+        config.tokens.refresh_ttl = Duration::from_hours(12); // a long run must not outlive its sessions
+    })
+    .await;
     let mut sessions = Vec::new();
     for number in 1..=SESSIONS {
         sessions.push((proxy.log_in().await, format!("CANARY-token-a{number}")));
@@ -106,7 +113,7 @@ async fn every_answer_bears_its_askers_tag_and_token() {
         let (proxy, sessions) = (proxy.clone(), sessions.clone());
         callers.push(tokio::spawn(async move {
             let connection = Client::open(proxy.address).await;
-            let mut caller = Caller { number, dice: Dice(number as u64), connection };
+            let mut caller = Caller { number, dice: Dice((seed + number) as u64), connection };
             let mut answered = 0;
             for count in 0..requests / CALLERS {
                 answered += usize::from(caller.ask(&proxy, &sessions, count).await);
@@ -119,4 +126,5 @@ async fn every_answer_bears_its_askers_tag_and_token() {
         answered += caller.await.unwrap();
     }
     assert!(answered > requests / 2, "{answered} of {requests} were answered");
+    println!("{requests} requests, {answered} answers, each its asker's");
 }
