@@ -28,6 +28,10 @@ bench:
 bench-forward *flags:
     ./scripts/bench {{flags}}
 
+# Nodes killed, stopped and cut off under load; Redis and the auth service too. Counts what is lost, fails when a promise is broken.
+chaos *flags:
+    ./scripts/chaos {{flags}}
+
 # The manager's protocol, explored exhaustively.
 model:
     cargo nextest run --package authproxy-core --test model --no-capture

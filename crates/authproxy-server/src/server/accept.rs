@@ -59,13 +59,13 @@ impl Connections {
         }
     }
 
-    /// Accepts connections until `shutdown` resolves; then the listener is closed.
+    /// Accepts connections until `shutdown` resolves; then the listener is closed, behind those that were made already.
     pub(super) async fn accept_until(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         let mut pause = ACCEPT_PAUSE;
         loop {
             let accepted = tokio::select! {
-                () = &mut shutdown => return,
+                () = &mut shutdown => return self.take_waiting(listener),
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -78,11 +78,22 @@ impl Connections {
                 Err(error) => {
                     tracing::error!(%error, "no connection can be accepted");
                     tokio::select! {
-                        () = &mut shutdown => return,
+                        () = &mut shutdown => return self.take_waiting(listener),
                         () = sleep(pause) => {}
                     }
                     pause = (2 * pause).min(LONGEST_PAUSE);
                 }
+            }
+        }
+    }
+
+    /// Takes the connections that wait to be accepted: closing the listener would reset them, whatever they carry.
+    fn take_waiting(&self, listener: TcpListener) {
+        let Ok(listener) = listener.into_std() else { return };
+        while let Ok((stream, address)) = listener.accept() {
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            if let Ok(stream) = stream {
+                self.spawn(stream, Peer::new(address, self.tls.is_some()));
             }
         }
     }
@@ -162,7 +173,7 @@ where
 {
     let Some(tls) = tls else { return http1::serve(stream, patience, draining, answer).await };
     let accepted = tokio::select! {
-        () = draining.cancelled() => return,
+        () = last_call(&draining) => return,
         accepted = tls.accept(stream, patience.head) => accepted,
     };
     match accepted {
@@ -171,6 +182,12 @@ where
         Accepted::NotTls(stream) => refuse(stream, patience, Problem::NotTls).await,
         Accepted::Nothing => {}
     }
+}
+
+/// Resolves when a draining server waits no longer for what a new connection brings.
+async fn last_call(draining: &CancellationToken) {
+    draining.cancelled().await;
+    sleep(http1::LAST_CALL).await;
 }
 
 /// Tells a peer that there is no room for it.

@@ -9,17 +9,21 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use http::{Request, StatusCode, Version};
+use http::{HeaderValue, Request, StatusCode, Version, header::CONNECTION};
 use http_body::{Frame, SizeHint};
 use hyper::{
     body::Incoming,
     server::conn::http1::{Builder, Parts},
     service::service_fn,
 };
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::refusal;
@@ -35,7 +39,11 @@ use crate::{
 /// The largest head that hyper is given; `framing.rs` refuses larger ones before.
 const HEAD_BUFFER: usize = 64 * 1024;
 
-/// Answers the requests of one connection. When `draining` is cancelled, the one under way is its last.
+/// How long a connection without a request is kept when the server drains: its peer may have sent one just now.
+pub(super) const LAST_CALL: Duration = Duration::from_millis(250);
+
+/// Answers the requests of one connection. When `draining` is cancelled, the one under way is its last, or the one
+/// that comes within [`LAST_CALL`].
 ///
 /// # Cancel safety
 ///
@@ -50,12 +58,16 @@ where
     let socket = Socket::new(io, patience, busy.clone());
     let switched = Mutex::new(None);
     let is_old = AtomicBool::new(false);
+    let is_last = AtomicBool::new(false);
     let service = service_fn(|request: Request<Incoming>| {
         is_old.store(request.version() == Version::HTTP_10, Ordering::Relaxed);
         let (guard, interim) = (busy.begin(), Some(busy.interim()));
-        let (answered, switched) = (answer(request, interim), &switched);
+        let (answered, switched, is_last) = (answer(request, interim), &switched, &is_last);
         Box::pin(async move {
             let mut response = answered.await;
+            if is_last.load(Ordering::Relaxed) && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             let tunnel = Tunnel::take(response.extensions_mut());
             let mut guard = Some(guard);
             if let Some(tunnel) = tunnel.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) {
@@ -71,11 +83,15 @@ where
         .max_buf_size(HEAD_BUFFER + 8 * 1024)
         .serve_connection(socket, service);
 
-    let mut drained = pin!(draining.cancelled());
-    let mut is_draining = false;
+    let mut drained = pin!(async {
+        draining.cancelled().await;
+        is_last.store(true, Ordering::Relaxed);
+        sleep(LAST_CALL).await;
+    });
+    let mut is_told = false;
     let outcome = poll_fn(|cx| {
-        if !is_draining && drained.as_mut().poll(cx).is_ready() {
-            is_draining = true;
+        if !is_told && drained.as_mut().poll(cx).is_ready() {
+            is_told = true;
             Pin::new(&mut connection).graceful_shutdown();
         }
         connection.poll_without_shutdown(cx)
@@ -94,7 +110,7 @@ where
         (None, Some(refusal)) => refusal::refuse(socket, refusal.into()).await,
         // HTTP/1.0 has no chunks: a body without a length ends with its connection, and only a reset says that it broke.
         _ if is_old.load(Ordering::Relaxed) && outcome.as_ref().is_err_and(hyper::Error::is_user) => socket.reset(),
-        _ if is_draining => socket.hang_up().await,
+        _ if is_last.load(Ordering::Relaxed) => socket.hang_up().await,
         _ => socket.close().await,
     }
 }

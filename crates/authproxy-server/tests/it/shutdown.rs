@@ -100,3 +100,28 @@ fn a_server_can_be_made_of_parts() {
     fn takes<T: Send>() {}
     takes::<Server>();
 }
+
+#[tokio::test]
+async fn requests_that_cross_with_the_end_are_answered() {
+    let mut proxy = Proxy::start().await;
+    let (mut silent, mut kept) = (proxy.connect().await, proxy.connect().await);
+    assert_eq!(kept.ask(&Ask::get("/session")).await.status, 401);
+    // Made, and not accepted yet: nothing else runs on this thread meanwhile.
+    let mut waiting = Vec::new();
+    for _ in 0..16 {
+        let stream = std::net::TcpStream::connect(proxy.address).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        waiting.push(stream);
+    }
+    proxy.stop();
+    while TcpStream::connect(proxy.address).await.is_ok() {}
+    for connection in [&mut silent, &mut kept] {
+        let answer = connection.ask(&Ask::get("/session")).await;
+        assert_eq!((answer.status, answer.header("connection")), (401, Some("close")));
+    }
+    for stream in waiting {
+        let mut connection = crate::harness::Connection::over(TcpStream::from_std(stream).unwrap());
+        assert_eq!(connection.ask(&Ask::get("/session")).await.status, 401);
+    }
+    assert_eq!(proxy.stopped().await.connections_cut, 0);
+}

@@ -1,0 +1,219 @@
+//! The judge: holds what was counted against the six promises of the refresh protocol. What no incident explains is a
+//! broken promise.
+//!
+//! - *At most one presentation.* A strict service sees each refresh token once, whatever happens. A service with a
+//!   grace may see one again, inside the grace and only where the first outcome could be unknown: the node that
+//!   presented it was killed or stopped meanwhile, the service misbehaved, the store did, or the node's own time-out
+//!   had passed; and never when its successor was stored meanwhile.
+//! - *Nobody is logged out.* With a grace, or where nothing was killed: no session is lost. With a strict service only
+//!   those whose refresh was under way on a node when that was killed or stopped, or whose answer the service withheld.
+//!   A store that comes back empty takes its sessions with it.
+//! - *Logout is final*: see [`Limits`].
+//! - *One user's token never reaches another*: never.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    auth::{
+        Contract,
+        ledger::{Ledger, Outcome, Presentation, Presented},
+    },
+    census::{Census, Lost, Revival},
+    incident::{Incident, Kind},
+    relay::{Name, name_of},
+};
+
+/// How fast a logout must be known everywhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// While nothing happens to nodes or store.
+    pub(crate) calm: Duration,
+    /// `store.near_ttl`: when messages may be lost.
+    pub(crate) near_ttl: Duration,
+    /// `store.stale_max`: while the store cannot be reached.
+    pub(crate) stale_max: Duration,
+    /// How long a permission to present lasts: so long an incident may take to show.
+    pub(crate) lease: Duration,
+    /// How long a node waits for the auth service.
+    pub(crate) backend_timeout: Duration,
+}
+
+/// What the judge found.
+#[derive(Debug, Default)]
+pub(crate) struct Judgement {
+    pub(crate) most_presentations: usize,
+    /// Repeats that the contract and an incident allow.
+    pub(crate) allowed_repeats: u64,
+    pub(crate) lost: u64,
+    /// Lost, and an incident explains why.
+    pub(crate) excused: u64,
+    pub(crate) revived: u64,
+    /// What was promised and did not hold, in words.
+    pub(crate) broken: Vec<String>,
+}
+
+/// Everything there is to judge by.
+pub(crate) struct Case<'a> {
+    pub(crate) began: Instant,
+    pub(crate) census: &'a Census,
+    pub(crate) ledger: &'a Ledger,
+    /// When new versions of each session were stored.
+    pub(crate) commits: &'a HashMap<Name, Vec<Instant>>,
+    pub(crate) incidents: &'a [Incident],
+    pub(crate) limits: Limits,
+}
+
+impl Case<'_> {
+    /// Judges.
+    pub(crate) fn judge(&self) -> Judgement {
+        let mut judgement = Judgement::default();
+        for token in self.ledger.presented() {
+            self.judge_presentations(&token, &mut judgement);
+        }
+        for lost in &self.census.lost {
+            judgement.lost += 1;
+            if self.explains(lost) {
+                judgement.excused += 1;
+                continue;
+            }
+            let (user, node, said) = (&lost.session.user, lost.node, &lost.said);
+            let why = if self.ledger.was_reused(user) { "; the service saw a reuse" } else { "" };
+            let (at, story) = (self.since(lost.at), self.story(user));
+            judgement.broken.push(format!("lost: {user} at {at}, by node {node}: {said}{why}; {story}"));
+        }
+        let mut revived = HashSet::new();
+        for revival in self.census.revivals.iter().filter(|revival| !self.is_in_time(revival)) {
+            if revived.insert(&revival.closed.session.user) {
+                judgement.revived += 1;
+                judgement.broken.push(format!(
+                    "revived: {} was logged out on node {} and taken by node {} {:?} later",
+                    revival.closed.session.user,
+                    revival.closed.node,
+                    revival.node,
+                    revival.at - revival.closed.at
+                ));
+            }
+        }
+        if self.census.wrong_user > 0 {
+            judgement.broken.push(format!("{} answers for another user", self.census.wrong_user));
+        }
+        for (what, times) in &self.census.bad_manners {
+            judgement.broken.push(format!("{what}: {times}"));
+        }
+        judgement
+    }
+
+    fn judge_presentations(&self, token: &Presented<'_>, judgement: &mut Judgement) {
+        // What the service has declined unprocessed may be presented again under every contract.
+        let counted: Vec<_> = token.presentations.iter().filter(|one| one.outcome != Outcome::Declined).collect();
+        judgement.most_presentations = judgement.most_presentations.max(counted.len());
+        for pair in counted.windows(2) {
+            let (before, again) = (pair[0], pair[1]);
+            let reason = match self.ledger.contract {
+                Contract::Strict => Some("the service is strict"),
+                Contract::Grace(grace) if again.at >= counted[0].at + grace => Some("the grace was over"),
+                Contract::Grace(_) if self.was_succeeded(token.user, before.at, again.at) => {
+                    Some("its successor was stored")
+                }
+                Contract::Grace(_) if !self.was_disturbed(before.at, again.at) => Some("nothing had happened"),
+                Contract::Grace(_) | Contract::Reusable | Contract::Idempotent => None,
+            };
+            match reason {
+                None => judgement.allowed_repeats += 1,
+                Some(reason) => judgement.broken.push(format!(
+                    "presented again: a token of {} by node {}, {:?} after node {} ({:?}): {reason}",
+                    token.user,
+                    again.node,
+                    again.at - before.at,
+                    before.node,
+                    before.outcome,
+                )),
+            }
+        }
+    }
+
+    /// What happened to the last refresh token of a user that was presented.
+    fn story(&self, user: &str) -> String {
+        let tokens = self.ledger.presented().filter(|token| token.user == user);
+        let Some(last) = tokens.max_by_key(|token| token.presentations[0].at) else {
+            return "never refreshed".to_owned();
+        };
+        let one = |one: &Presentation| format!("node {} at {}: {:?}", one.node, self.since(one.at), one.outcome);
+        format!("last presented by {}", last.presentations.iter().map(one).collect::<Vec<_>>().join(", "))
+    }
+
+    /// Seconds since the run began.
+    fn since(&self, at: Instant) -> String {
+        format!("{:.3} s", (at - self.began).as_secs_f64())
+    }
+
+    /// Whether the token that a presentation brought was stored before the next one, in a store that lost nothing.
+    fn was_succeeded(&self, user: &str, from: Instant, until: Instant) -> bool {
+        let is_of_store = |kind| matches!(kind, Kind::Store(_) | Kind::Emptied);
+        let mut incidents = self.incidents.iter().filter(|incident| is_of_store(incident.kind));
+        let commits = self.census.names.get(user).and_then(|name| self.commits.get(name));
+        !incidents.any(|incident| incident.touches(from, until, self.limits.lease))
+            && commits.is_some_and(|commits| commits.iter().any(|at| from < *at && *at < until))
+    }
+
+    /// Whether anything happened by which the outcome of a presentation could have become unknown. A node that waits in
+    /// vain for as long as it may is not the harness' doing, and as good a reason.
+    fn was_disturbed(&self, from: Instant, until: Instant) -> bool {
+        until - from >= self.limits.backend_timeout
+            || self.incidents.iter().any(|incident| incident.touches(from, until, self.limits.lease))
+    }
+
+    /// Whether an incident explains why a session was lost.
+    fn explains(&self, lost: &Lost) -> bool {
+        let name = name_of(&lost.session.cookie);
+        let is_strict = self.ledger.contract == Contract::Strict;
+        self.incidents.iter().filter(|incident| incident.from <= lost.at).any(|incident| match incident.kind {
+            Kind::Emptied => lost.session.opened_at <= incident.until,
+            Kind::Killed(_) | Kind::Stopped(_) => is_strict && was_in_flight(&incident.in_flight, name.as_ref()),
+            Kind::Auth(_) => is_strict && self.was_left_unanswered(lost, incident),
+            Kind::Store(_) | Kind::Terminated(_) => false,
+        })
+    }
+
+    /// Whether the service withheld an answer, or gave it too late, while it misbehaved.
+    fn was_left_unanswered(&self, lost: &Lost, incident: &Incident) -> bool {
+        let mut tokens = self.ledger.presented().filter(|token| token.user == lost.session.user);
+        tokens.any(|token| {
+            token.presentations.iter().any(|one| {
+                let until = match one.outcome {
+                    Outcome::Answered(at) => at,
+                    Outcome::Declined | Outcome::Refused => return false,
+                    Outcome::Pending | Outcome::Issued => lost.at,
+                };
+                incident.touches(one.at, until, Duration::ZERO)
+            })
+        })
+    }
+
+    /// Whether a logout could not be known yet where its cookie was taken.
+    fn is_in_time(&self, revival: &Revival) -> bool {
+        let (closed, at) = (revival.closed.at, revival.at);
+        let since = closed.checked_sub(Duration::from_secs(1)).unwrap_or(closed);
+        let mut limit = self.limits.calm;
+        for incident in self.incidents.iter().filter(|incident| incident.touches(since, at, Duration::from_secs(1))) {
+            limit = limit.max(match incident.kind {
+                Kind::Store(_) | Kind::Emptied => self.limits.near_ttl + self.limits.stale_max,
+                Kind::Killed(_) | Kind::Stopped(_) | Kind::Terminated(_) => self.limits.near_ttl,
+                Kind::Auth(_) => self.limits.calm,
+            });
+        }
+        at - closed <= limit
+    }
+}
+
+fn was_in_flight(in_flight: &HashSet<Name>, name: Option<&Name>) -> bool {
+    name.is_some_and(|name| in_flight.contains(name))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! The judge convicts what no incident explains, and nothing else.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::{
+    auth::ledger::Lives,
+    census::{Closed, Session},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const GRACE: Contract = Contract::Grace(Duration::from_secs(60));
+/// The cookie of a session, and its name in Redis.
+const COOKIE: &str = "session_id=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+struct Scene {
+    ledger: Ledger,
+    census: Census,
+    incidents: Vec<Incident>,
+    commits: HashMap<Name, Vec<Instant>>,
+    began: Instant,
+}
+
+impl Scene {
+    fn new(contract: Contract) -> Self {
+        let ledger = Ledger::new(contract, Lives::due_soon(SECOND));
+        let mut census = Census::default();
+        census.names.insert("u".into(), name());
+        let (incidents, commits) = Default::default();
+        Self { ledger, census, incidents, commits, began: Instant::now() }
+    }
+
+    /// A token that node 0 presents at the beginning, and node 1 again after so long.
+    fn presented_twice(contract: Contract, after: Duration) -> Self {
+        let mut scene = Self::new(contract);
+        let token = scene.ledger.log_in("u").refresh_token.unwrap();
+        for (node, at) in [(0, scene.began), (1, scene.began + after)] {
+            let place = scene.ledger.arrived(&token, node, at).unwrap();
+            scene.ledger.refresh(&token, place, Some("key"), at);
+        }
+        scene
+    }
+
+    /// A session that was lost after ten seconds.
+    fn lost(contract: Contract) -> Self {
+        let mut scene = Self::new(contract);
+        let lost = Lost { session: scene.session(), at: scene.began + 10 * SECOND, node: 0, said: String::new() };
+        scene.census.lost.push(lost);
+        scene
+    }
+
+    /// A session that was taken so long after its logout.
+    fn revived(after: Duration) -> Self {
+        let mut scene = Self::new(GRACE);
+        let closed = Closed { session: scene.session(), at: scene.began, node: 0 };
+        scene.census.revivals.push(Revival { closed, at: scene.began + after, node: 1 });
+        scene
+    }
+
+    fn session(&self) -> Session {
+        Session { user: "u".into(), cookie: COOKIE.into(), opened_at: self.began }
+    }
+
+    fn with(mut self, kind: Kind, in_flight: &[Name]) -> Self {
+        let in_flight = in_flight.iter().cloned().collect();
+        self.incidents.push(Incident { kind, from: self.began, until: self.began, in_flight });
+        self
+    }
+
+    fn broken(&self) -> usize {
+        let limits = Limits {
+            calm: SECOND / 10,
+            near_ttl: 5 * SECOND,
+            stale_max: 60 * SECOND,
+            lease: 9 * SECOND,
+            backend_timeout: 2 * SECOND,
+        };
+        let case = Case {
+            census: &self.census,
+            ledger: &self.ledger,
+            commits: &self.commits,
+            incidents: &self.incidents,
+            limits,
+        };
+        case.judge().broken.len()
+    }
+}
+
+fn name() -> Name {
+    name_of(COOKIE).unwrap()
+}
+
+#[test]
+fn a_strict_service_never_sees_a_token_twice_whatever_happened() {
+    assert_eq!(Scene::presented_twice(Contract::Strict, SECOND).broken(), 1);
+    assert_eq!(Scene::presented_twice(Contract::Strict, SECOND).with(Kind::Killed(0), &[name()]).broken(), 1);
+}
+
+#[test]
+fn a_repeat_needs_a_grace_and_an_incident() {
+    assert_eq!(Scene::presented_twice(GRACE, SECOND).broken(), 1);
+    assert_eq!(Scene::presented_twice(GRACE, SECOND).with(Kind::Killed(0), &[]).broken(), 0);
+    assert_eq!(Scene::presented_twice(GRACE, 60 * SECOND).with(Kind::Killed(0), &[]).broken(), 1);
+    assert_eq!(Scene::presented_twice(GRACE, 3 * SECOND).broken(), 0, "a time-out");
+    let mut stored = Scene::presented_twice(GRACE, 3 * SECOND).with(Kind::Killed(0), &[]);
+    stored.commits.insert(name(), vec![stored.began + SECOND]);
+    assert_eq!(stored.broken(), 1);
+    assert_eq!(Scene::presented_twice(Contract::Idempotent, SECOND).broken(), 0);
+}
+
+#[test]
+fn a_session_is_lost_only_where_its_refresh_was_under_way_and_the_service_is_strict() {
+    assert_eq!(Scene::lost(Contract::Strict).broken(), 1);
+    assert_eq!(Scene::lost(Contract::Strict).with(Kind::Killed(0), &[]).broken(), 1);
+    assert_eq!(Scene::lost(Contract::Strict).with(Kind::Killed(0), &[name()]).broken(), 0);
+    assert_eq!(Scene::lost(GRACE).with(Kind::Killed(0), &[name()]).broken(), 1);
+    assert_eq!(Scene::lost(GRACE).with(Kind::Emptied, &[]).broken(), 0);
+    assert_eq!(Scene::lost(GRACE).with(Kind::Store("paused"), &[]).broken(), 1);
+    assert_eq!(Scene::lost(GRACE).with(Kind::Terminated(0), &[name()]).broken(), 1);
+}
+
+#[test]
+fn a_withheld_answer_of_a_strict_service_explains_a_loss() {
+    for (kind, broken) in [(Kind::Auth("resets"), 0), (Kind::Store("paused"), 1)] {
+        let mut scene = Scene::lost(Contract::Strict).with(kind, &[]);
+        let token = scene.ledger.log_in("u").refresh_token.unwrap();
+        scene.ledger.arrived(&token, 0, scene.began).unwrap();
+        assert_eq!(scene.broken(), broken, "{kind}");
+    }
+}
+
+#[test]
+fn a_logout_is_known_at_once_when_all_is_well_and_soon_when_not() {
+    assert_eq!(Scene::revived(SECOND / 20).broken(), 0);
+    assert_eq!(Scene::revived(SECOND).broken(), 1);
+    assert_eq!(Scene::revived(SECOND).with(Kind::Auth("slow"), &[]).broken(), 1);
+    assert_eq!(Scene::revived(SECOND).with(Kind::Stopped(1), &[]).broken(), 0);
+    assert_eq!(Scene::revived(6 * SECOND).with(Kind::Stopped(1), &[]).broken(), 1);
+}

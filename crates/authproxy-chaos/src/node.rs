@@ -1,0 +1,156 @@
+//! One `authproxy serve` process: its configuration, its life, its death.
+
+use std::{
+    fs, io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep},
+};
+
+use crate::process::Process;
+
+/// How long a node may take to serve, or to end when it was told to.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Ports that no connection is made from (Linux makes them from 32768 on): a node that is started again finds its own.
+const FIRST_PORT: u16 = 22_000;
+const PORTS: u64 = 10_000;
+
+/// What a node is told, besides where it listens.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) program: PathBuf,
+    /// For configurations and logs.
+    pub(crate) directory: PathBuf,
+    pub(crate) auth_url: String,
+    pub(crate) upstream: SocketAddr,
+    /// `backend.rotation`.
+    pub(crate) rotation: String,
+    pub(crate) backend_timeout: Duration,
+    /// The lines of `[store]`.
+    pub(crate) store: String,
+    pub(crate) log_level: String,
+}
+
+/// A node of the fleet.
+pub(crate) struct Node {
+    pub(crate) address: SocketAddr,
+    name: String,
+    program: PathBuf,
+    configuration: PathBuf,
+    log: PathBuf,
+    process: Option<Process>,
+}
+
+impl Node {
+    /// Writes the configuration down; nothing is started yet.
+    pub(crate) fn prepare(name: &str, settings: &Settings) -> io::Result<Self> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        let configuration = settings.directory.join(format!("{name}.toml"));
+        fs::write(&configuration, text(address, settings))?;
+        let log = settings.directory.join(format!("{name}.log"));
+        let program = settings.program.clone();
+        Ok(Self { address, name: name.to_owned(), program, configuration, log, process: None })
+    }
+
+    /// Starts the process and waits until it serves.
+    pub(crate) async fn start(&mut self) -> io::Result<()> {
+        let (program, configuration) = (path(&self.program), path(&self.configuration));
+        let mut process = Process::start(&[&program, "serve", "--config", &configuration], &[], &self.log)?;
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(self.address).await.is_err() {
+            if process.has_ended() || Instant::now() > deadline {
+                return Err(self.does_not_serve());
+            }
+            sleep(Duration::from_millis(2)).await;
+        }
+        self.process = Some(process);
+        Ok(())
+    }
+
+    fn does_not_serve(&self) -> io::Error {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let last = log.lines().last().unwrap_or_default();
+        io::Error::other(format!("{} does not serve: {last}; see {}", self.name, self.log.display()))
+    }
+
+    /// SIGKILL; everything that it held in memory is gone when this returns.
+    pub(crate) async fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().await;
+        }
+    }
+
+    /// SIGSTOP: its sockets stay open, and it does nothing.
+    pub(crate) fn stop(&self) {
+        if let Some(process) = &self.process {
+            process.stop();
+        }
+    }
+
+    /// SIGCONT.
+    pub(crate) fn resume(&self) {
+        if let Some(process) = &self.process {
+            process.resume();
+        }
+    }
+
+    /// SIGTERM, and waits for its end; false when it had to be killed.
+    pub(crate) async fn terminate(&mut self) -> bool {
+        let Some(mut process) = self.process.take() else { return true };
+        process.terminate();
+        let ended = process.ended_within(PATIENCE).await;
+        if !ended {
+            process.kill().await;
+        }
+        ended
+    }
+}
+
+/// A port that is free now and that this harness has not given away; two harnesses begin at different places.
+fn free_port() -> io::Result<u16> {
+    static TAKEN: AtomicU64 = AtomicU64::new(0);
+    let begin = u64::from(std::process::id()) * 331;
+    for _ in 0..PORTS {
+        let offset = (begin + TAKEN.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        let port = FIRST_PORT + u16::try_from(offset).expect("below 10,000");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(io::Error::other("no free port"))
+}
+
+fn text(address: SocketAddr, settings: &Settings) -> String {
+    let Settings { auth_url, upstream, rotation, store, log_level, .. } = settings;
+    let timeout = settings.backend_timeout.as_millis();
+    format!(
+        r#"listen = "{address}"
+auth_url = "{auth_url}"
+
+[backend]
+timeout = "{timeout}ms"
+connect_timeout = "{timeout}ms"
+rotation = "{rotation}"
+
+[store]
+{store}
+
+[log]
+level = "{log_level}"
+
+[[route]]
+prefix = "/api"
+upstream = "http://{upstream}"
+"#
+    )
+}
+
+fn path(path: &Path) -> String {
+    path.display().to_string()
+}

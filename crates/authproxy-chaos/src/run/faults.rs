@@ -1,0 +1,76 @@
+//! Every kind of fault, one after the other, in an order that the seed says.
+
+use std::{io, io::Write as _, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+use super::plan;
+use crate::{
+    args::Args,
+    fault::{self, Fault},
+    incident::Kind,
+    report::Report,
+    world::World,
+};
+
+/// How long the load runs before the first fault.
+const WARM_UP: Duration = Duration::from_secs(1);
+/// How soon after a fault of the store no request may fail because of it any more.
+const RECOVERY: Duration = Duration::from_secs(2);
+
+pub(super) async fn faults(args: &Args) -> io::Result<Report> {
+    let plan = plan(args, "faults")?;
+    let faults = fault::plan(plan.seed, args.rounds, args.short, plan.nodes, plan.store);
+    let mut world = World::start(plan).await?;
+    world.load();
+    sleep(WARM_UP).await;
+    let mut broken = Vec::new();
+    let mut slowest = Duration::ZERO;
+    for (number, fault) in faults.iter().enumerate() {
+        say(&format!("{:>6.1} s  {}/{} {fault}", world.began.elapsed().as_secs_f64(), number + 1, faults.len()));
+        if fault.is_harmless() {
+            sleep(RECOVERY).await;
+        }
+        let before = world.shared.census().failed();
+        fault.happen(&mut world).await?;
+        let after = Instant::now();
+        if fault.is_harmless() {
+            let failed = world.shared.census().failed() - before;
+            if failed > 0 {
+                broken.push(format!("{fault}: {failed} requests failed"));
+            }
+        }
+        sleep(fault.rest).await;
+        let recovered = recovery(&world, fault, after);
+        slowest = slowest.max(recovered);
+        if recovered > RECOVERY {
+            broken.push(format!("{fault}: the store was missed until {recovered:?} after the end"));
+        }
+    }
+    world.unload().await;
+    world.look_again().await;
+    let mut report = Report::of("faults", &world);
+    report.figure("slowest recovery of the store", &format!("{} ms", slowest.as_millis()));
+    for what in broken {
+        report.broke(what);
+    }
+    Ok(report)
+}
+
+/// When the last request failed for want of the store, after a fault of the store was over.
+fn recovery(world: &World, fault: &Fault, after: Instant) -> Duration {
+    let is_of_store = world
+        .incidents
+        .last()
+        .is_some_and(|incident| matches!(incident.kind, Kind::Store(_) | Kind::Emptied) && !fault.is_harmless());
+    if !is_of_store {
+        return Duration::ZERO;
+    }
+    let census = world.shared.census();
+    let missed = census.failed_at.iter().filter(|(at, class)| *at > after && class.contains("session store"));
+    missed.map(|(at, _)| *at - after).max().unwrap_or_default()
+}
+
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
