@@ -151,12 +151,11 @@ impl TokenManager {
     ///
     /// Dropping the future changes nothing.
     pub async fn session(&self, key: &SessionKey) -> Result<ReadyToken, TokenError> {
-        let session = self.inner.current(key).await?;
-        let now = self.inner.clock.now();
-        match policy::decide(&session, self.inner.situation(now, Duration::ZERO, None, &session)) {
-            Decision::LogInAgain(reason) => Err(TokenError::LogInAgain(LogInReason::Ended(reason))),
-            _ if !self.inner.idled(&session, now) => Ok(ReadyToken::new(session)),
-            _ => Err(Inner::expired()),
+        // What is at hand is good enough to say that a session lives, not that it has ended.
+        let at_hand = self.inner.at_hand(key).and_then(|session| self.inner.shown(session).ok());
+        match at_hand {
+            Some(ready) => Ok(ready),
+            None => self.inner.shown(self.inner.current(key).await?),
         }
     }
 
@@ -167,8 +166,12 @@ impl TokenManager {
     /// in 10 seconds, so an upstream that refuses every token causes no storm.
     pub fn report_rejected(&self, key: &SessionKey, seen: Version) {
         let inner = &self.inner;
-        let Some(session) = inner.store.peek(key) else { return };
         let now = inner.clock.now();
+        let Some(session) = inner.store.peek(key) else {
+            // Whoever asks for a token next has the store asked too, and starts the refresh.
+            inner.slots.refuse(key, seen, now);
+            return;
+        };
         if session.version != seen || !inner.slots.refuse(key, seen, now) {
             return;
         }
@@ -207,6 +210,9 @@ impl Inner {
                 return Err(Self::expired());
             }
             let (_, refused) = self.slots.override_of(key);
+            if refused.is_some_and(|refused| refused < session.version) {
+                self.slots.forget_refused(key);
+            }
             match policy::decide(&session, self.situation(now, options.min_validity, refused, &session)) {
                 Decision::Serve => return Ok(ReadyToken::new(session)),
                 Decision::ServeAndRefresh => {
@@ -309,6 +315,16 @@ impl Inner {
         }
         let retry_after = declined.retry_after.max(Duration::from_secs(1));
         Err(TokenError::Unavailable { reason: declined.reason, retry_after })
+    }
+
+    /// A session for one who wants to see it, if it lives.
+    fn shown(&self, session: Arc<Session>) -> Result<ReadyToken, TokenError> {
+        let now = self.clock.now();
+        match policy::decide(&session, self.situation(now, Duration::ZERO, None, &session)) {
+            Decision::LogInAgain(reason) => Err(TokenError::LogInAgain(LogInReason::Ended(reason))),
+            _ if !self.idled(&session, now) => Ok(ReadyToken::new(session)),
+            _ => Err(Self::expired()),
+        }
     }
 
     fn situation(

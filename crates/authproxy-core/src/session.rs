@@ -268,7 +268,7 @@ impl Session {
         Self { key, ..self.copy() }
     }
 
-    /// This session as another version of it, kept under `key`, is read from a store. Reading it is a use of it.
+    /// This session as another version of it, kept under `key`, is read from a store that knows when it was used.
     #[cfg(feature = "redis")]
     #[must_use]
     pub(crate) fn restored(
@@ -277,10 +277,10 @@ impl Session {
         version: Version,
         opened_at: Timestamp,
         standing: Standing,
-        now: Timestamp,
+        used_at: Timestamp,
     ) -> Self {
         let announced = || AtomicBool::new(version == Version::FIRST);
-        let last_used = AtomicU64::new(now.as_millis());
+        let last_used = AtomicU64::new(used_at.as_millis());
         Self {
             key,
             version,
@@ -291,6 +291,12 @@ impl Session {
             announced_by_gateway: announced(),
             ..self
         }
+    }
+
+    /// Counts a use of `other`, another copy of this session, as one of this.
+    #[cfg(feature = "redis")]
+    pub(crate) fn used_as(&self, other: &Self) {
+        self.last_used.fetch_max(other.last_used.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     fn copy(&self) -> Self {

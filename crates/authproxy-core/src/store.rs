@@ -3,6 +3,7 @@
 //! A store knows nothing of auth services. Its verbs are atomic per session and say what happened.
 
 mod envelope;
+mod key_hasher;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
@@ -60,6 +61,13 @@ pub trait SessionStore: Send + Sync + 'static {
     fn peek(&self, key: &SessionKey) -> Option<Arc<Session>> {
         let _ = key;
         None
+    }
+
+    /// The session as this process last heard of it, for one whose [`load`](Self::load) has failed. Never blocks.
+    ///
+    /// Only where it may still be handed out though nobody can be asked: a store without a local copy keeps the default.
+    fn last_known(&self, key: &SessionKey) -> Option<Arc<Session>> {
+        self.peek(key)
     }
 
     /// The session as the store has it now; `None` when there is none.

@@ -148,6 +148,10 @@ impl SessionStore for FaultyStore {
         if self.blind.load(Ordering::SeqCst) { None } else { self.inner.peek(key) }
     }
 
+    fn last_known(&self, key: &SessionKey) -> Option<Arc<Session>> {
+        if self.blind.load(Ordering::SeqCst) { None } else { self.inner.last_known(key) }
+    }
+
     async fn load(&self, key: &SessionKey) -> Result<Option<Arc<Session>>, StoreError> {
         self.call(Verb::Load, self.inner.load(key)).await
     }

@@ -20,10 +20,11 @@ const ASK_AT_MOST: Duration = Duration::from_millis(250);
 impl Inner {
     /// [`current`](Self::current), by a deadline.
     pub(super) async fn current_until(&self, key: &SessionKey, deadline: Instant) -> Result<Arc<Session>, TokenError> {
-        match timeout_at(deadline, self.current(key)).await {
-            Ok(session) => session,
-            Err(_) => self.unsaved(key).ok_or_else(|| unavailable(Unavailability::Store)),
+        if let Ok(session) = timeout_at(deadline, self.current(key)).await {
+            return session;
         }
+        let known = self.unsaved(key).or_else(|| self.store.last_known(key));
+        known.ok_or_else(|| unavailable(Unavailability::Store))
     }
 
     /// The session as this process has it, without asking anyone. `None` where the store must be asked.
@@ -39,7 +40,7 @@ impl Inner {
         match self.store_call(self.store.load(key)).await {
             Ok(Some(session)) => Ok(session),
             Ok(None) => Err(TokenError::LogInAgain(LogInReason::Unknown)),
-            Err(_) => self.store.peek(key).ok_or_else(|| unavailable(Unavailability::Store)),
+            Err(_) => self.store.last_known(key).ok_or_else(|| unavailable(Unavailability::Store)),
         }
     }
 

@@ -162,6 +162,15 @@ impl Slots {
         }
     }
 
+    /// The refused token was an old one: nothing came of the report.
+    pub(crate) fn forget_refused(&self, key: &SessionKey) {
+        let mut slots = self.lock();
+        if let Some(slot) = slots.get_mut(key) {
+            self.counted(slot, |slot| slot.refused = None);
+            slot.forced_at = None;
+        }
+    }
+
     /// Whether [`Slots::override_of`] has something to say of this session: one atomic load while no session has.
     pub(crate) fn has_override(&self, key: &SessionKey) -> bool {
         self.overrides.load(Ordering::Acquire) > 0 && self.lock().get(key).is_some_and(Slot::has_override)
@@ -216,7 +225,13 @@ impl Slots {
 
     /// Drops slots that say nothing any more.
     pub(crate) fn sweep(&self, now: Timestamp) {
-        self.lock().retain(|_, slot| !slot.is_spent(now));
+        self.lock().retain(|_, slot| {
+            let reported = slot.refused.is_some() && slot.flight.is_none();
+            if reported && slot.forced_at.is_none_or(|forced_at| now.since(forced_at) >= FORCED_AT_MOST_EVERY) {
+                self.counted(slot, |slot| slot.refused = None); // nobody has asked for a token since
+            }
+            !slot.is_spent(now)
+        });
     }
 
     /// Changes a slot and keeps the count of overrides true.

@@ -10,7 +10,6 @@ mod record;
 
 use std::{
     fmt,
-    hash::{BuildHasher, Hasher},
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -32,7 +31,7 @@ use crate::{
     session::{Session, SessionKey},
     store::{
         Abort, Aborted, Begin, Begun, Commit, Committed, CreateError, Exchanged, HandedOut, Lease, NewSession, Removed,
-        SessionStore,
+        SessionStore, key_hasher::KeyHasher,
     },
     token::RefreshToken,
 };
@@ -244,37 +243,5 @@ impl moka::Expiry<SessionKey, Arc<Entry>> for UntilForgotten {
         _: Option<Duration>,
     ) -> Option<Duration> {
         Some(self.left(&entry.forget_at))
-    }
-}
-
-/// Passes on the eight bytes that a key hashes to: they come from a SHA-256 and need no second hash.
-#[derive(Clone, Copy, Default)]
-struct KeyHasher;
-
-struct PassOn(u64);
-
-impl BuildHasher for KeyHasher {
-    type Hasher = PassOn;
-
-    fn build_hasher(&self) -> PassOn {
-        PassOn(0)
-    }
-}
-
-impl Hasher for PassOn {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.0 = self.0.rotate_left(5) ^ u64::from_le_bytes(word);
-        }
     }
 }

@@ -3,13 +3,16 @@
 //! One key a session, and every verb is one script on that key, so a Cluster needs nothing else. Leases run on the
 //! server's clock. What is stored is sealed by an [`Envelope`]; names are one-way.
 
+mod cached;
 mod cluster;
 mod connect_error;
 mod dial;
 mod endpoint;
 mod failure;
 mod link;
+mod listener;
 mod names;
+mod near;
 mod node;
 mod record;
 mod script;
@@ -19,6 +22,7 @@ mod slots;
 mod tls;
 mod url;
 mod verbs;
+mod vetting;
 
 use std::{
     fmt,
@@ -29,12 +33,21 @@ use std::{
     time::Duration,
 };
 
+use tokio::runtime::Handle;
+
 pub use self::{
     connect_error::{ConnectError, ConnectProblem},
     tls::{InvalidRedisTls, RedisTls},
     url::InvalidRedisUrl,
 };
-use self::{dial::Dialer, script::Scripts, servers::Servers, url::Target};
+use self::{
+    dial::Dialer,
+    listener::Listener,
+    near::{NearCache, NearLimits},
+    script::Scripts,
+    servers::Servers,
+    url::Target,
+};
 use crate::{
     clock::{Clock, SystemClock},
     store::Envelope,
@@ -54,13 +67,24 @@ const LINGER: Duration = Duration::from_mins(5);
 /// # Ok(()) }
 /// ```
 ///
-/// It connects when it is first used, inside a tokio runtime, and keeps its connections by tasks of its own, which end
-/// when it is dropped.
+/// It connects when it is first used and keeps its connections by tasks of its own, which end when it is dropped. They
+/// run on the tokio runtime that it is made in or, where there is none, that of its first use.
+///
+/// What was read is remembered for a short time, access tokens only, so that most requests cost no command
+/// ([`near_ttl`](RedisStoreBuilder::near_ttl)).
 pub struct RedisStore {
-    servers: Servers,
+    records: Arc<Records>,
+    near: Arc<NearCache>,
+    listener: Listener,
+}
+
+/// The sessions as Redis has them: every verb is a command.
+struct Records {
+    servers: Arc<Servers>,
     scripts: Scripts,
     envelope: Envelope,
     durability: Durability,
+    idle_timeout: Option<Duration>,
     clock: Arc<dyn Clock>,
     unreadable: AtomicU64,
 }
@@ -72,6 +96,8 @@ pub struct RedisStoreBuilder {
     envelope: Envelope,
     tls: Option<RedisTls>,
     durability: Durability,
+    near: NearLimits,
+    idle_timeout: Option<Duration>,
     clock: Option<Arc<dyn Clock>>,
 }
 
@@ -91,14 +117,16 @@ pub enum Durability {
 impl RedisStore {
     /// Begins to make a store for `redis://` or `rediss://host:port/database`, `redis+unix:///path`,
     /// `redis-cluster://host:port,host:port`, or `redis-sentinel://host:port,host:port/name`, each with `user:password@`
-    /// before the hosts where it is needed. `rediss-cluster` and `rediss-sentinel` speak TLS.
+    /// before the hosts where it is needed. `rediss-cluster` and `rediss-sentinel` speak TLS. Sentinels are given the
+    /// same user and password if they ask for one.
     ///
     /// # Errors
     ///
     /// [`InvalidRedisUrl`].
     pub fn builder(url: &str, envelope: Envelope) -> Result<RedisStoreBuilder, InvalidRedisUrl> {
         let target = Target::parse(url)?;
-        Ok(RedisStoreBuilder { target, envelope, tls: None, durability: Durability::default(), clock: None })
+        let (near, durability) = (NearLimits::default(), Durability::default());
+        Ok(RedisStoreBuilder { target, envelope, tls: None, durability, near, idle_timeout: None, clock: None })
     }
 
     /// Whether [`builder`](Self::builder) takes this URL.
@@ -120,13 +148,18 @@ impl RedisStore {
     ///
     /// Changes nothing; connecting goes on in the background.
     pub async fn ready(&self) -> Result<(), ConnectError> {
-        self.servers.ready().await
+        self.listen();
+        self.records.servers.ready().await?;
+        if self.near.serves() {
+            self.listener.listens().await;
+        }
+        Ok(())
     }
 
     /// How many records could not be opened since the start: sealed with an unknown secret, damaged, or not ours at all.
     /// Each counted as no session.
     pub fn unreadable_records(&self) -> u64 {
-        self.unreadable.load(Ordering::Relaxed)
+        self.records.unreadable.load(Ordering::Relaxed)
     }
 }
 
@@ -143,9 +176,39 @@ impl RedisStoreBuilder {
         self
     }
 
+    /// The manager's [`idle_timeout`](crate::manager::ManagerConfig::idle_timeout), where it has one: the store then
+    /// writes down when a session was used, to within a tenth of it, so that a use on one node counts on all. Default
+    /// none: a session that a node reads counts as used then.
+    pub fn idle_timeout(mut self, idle_timeout: Option<Duration>) -> Self {
+        self.idle_timeout = idle_timeout;
+        self
+    }
+
     /// The clock that sessions' expiries are on: the manager's. Default [`SystemClock`].
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
+        self
+    }
+
+    /// How long a session is served without asking Redis after it was last asked for: the longest time for which a
+    /// logout on another node may go unnoticed when its message is lost. Zero: Redis is asked for every request, and
+    /// nothing is served while it is away. Default 5 seconds.
+    pub fn near_ttl(mut self, near_ttl: Duration) -> Self {
+        self.near.near_ttl = near_ttl;
+        self
+    }
+
+    /// How long a valid access token goes on being served after Redis was last asked for its session, while Redis cannot
+    /// be reached. Default 60 seconds.
+    pub fn stale_max(mut self, stale_max: Duration) -> Self {
+        self.near.stale_max = stale_max;
+        self
+    }
+
+    /// How much memory the remembered sessions may take, about, in bytes. What was not used for longest is forgotten
+    /// first. Default 256 MiB: a hundred and fifty thousand sessions whose access tokens have a kilobyte.
+    pub fn near_memory(mut self, bytes: u64) -> Self {
+        self.near.memory = bytes;
         self
     }
 
@@ -162,21 +225,25 @@ impl RedisStoreBuilder {
             (false, None) => None,
         };
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
-        Ok(RedisStore {
-            servers: Servers::new(layout, Dialer { credentials, database, tls }, clock.clone()),
+        let near = Arc::new(NearCache::new(self.near, clock.clone()));
+        let dialer = Dialer { credentials, database, tls, runtime: Handle::try_current().ok() };
+        let records = Arc::new(Records {
+            servers: Arc::new(Servers::new(layout, dialer, clock.clone())),
             scripts: Scripts::new(),
             envelope: self.envelope,
             durability: self.durability,
+            idle_timeout: self.idle_timeout,
             clock,
             unreadable: AtomicU64::new(0),
-        })
+        });
+        Ok(RedisStore { records, near, listener: Listener::new() })
     }
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("durability", &self.durability)
+            .field("durability", &self.records.durability)
             .field("unreadable_records", &self.unreadable_records())
             .finish_non_exhaustive()
     }

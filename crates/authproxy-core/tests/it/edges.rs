@@ -40,8 +40,8 @@ fn only_the_http_backend_knows_reqwest() {
 }
 
 #[test]
-fn only_the_memory_store_knows_moka_and_its_index() {
-    only("moka::", &["src/store/memory"]);
+fn only_the_memory_store_and_the_near_cache_know_moka() {
+    only("moka::", &["src/store/memory", "src/store/redis/near.rs"]);
     only("arc_swap::", &["src/store/memory/index"]);
 }
 

@@ -6,8 +6,13 @@ mod costs;
 mod durability;
 mod failover;
 mod foreign_records;
+mod hot_path;
+mod idle;
+mod near;
+mod near_cluster;
 mod outages;
 mod secrecy;
+mod skew;
 mod slow;
 mod users;
 

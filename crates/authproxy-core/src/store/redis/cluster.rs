@@ -10,13 +10,12 @@ use futures_util::{FutureExt, future::select_ok};
 use redis::{Cmd, Value};
 use tokio::{
     sync::{Notify, watch},
-    task::JoinHandle,
     time::{sleep, timeout},
 };
 
 use super::{
     connect_error::{ConnectError, ConnectProblem},
-    dial::{CONNECT_TIMEOUT, Dialer, Purpose},
+    dial::{CONNECT_TIMEOUT, Dialer, Owned, Purpose},
     endpoint::Endpoint,
     failure::{Failure, Refusal},
     link::jittered,
@@ -34,7 +33,7 @@ const ASKED: usize = 6;
 /// A Cluster.
 pub(super) struct Cluster {
     inner: Arc<Inner>,
-    keeper: OnceLock<Keeper>,
+    keeper: OnceLock<Owned>,
 }
 
 struct Inner {
@@ -53,15 +52,6 @@ enum State {
     Known(Arc<SlotMap>),
     /// Nobody has answered yet, or not usefully.
     Failed(ConnectError),
-}
-
-/// The task that keeps the map; it ends with the cluster.
-struct Keeper(JoinHandle<()>);
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 impl Cluster {
@@ -123,8 +113,29 @@ impl Cluster {
         self.inner.outdated.notify_one();
     }
 
+    /// Begins a task that belongs to the store.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Owned {
+        self.inner.dialer.spawn(task)
+    }
+
+    /// [`doubt`](Self::doubt), for one who outlives this.
+    pub(super) fn doubter(&self) -> impl Fn() + Send + Sync + 'static {
+        let inner = Arc::downgrade(&self.inner);
+        move || inner.upgrade().into_iter().for_each(|inner| inner.outdated.notify_one())
+    }
+
+    /// The maps from now on.
+    pub(super) fn maps(&self) -> Maps {
+        self.keep();
+        Maps(self.inner.map.subscribe())
+    }
+
+    fn keep(&self) {
+        self.keeper.get_or_init(|| self.inner.dialer.spawn(keep(self.inner.clone())));
+    }
+
     async fn map(&self) -> Result<Arc<SlotMap>, ConnectError> {
-        self.keeper.get_or_init(|| Keeper(tokio::spawn(keep(self.inner.clone()))));
+        self.keep();
         let mut state = self.inner.map.subscribe();
         let known = timeout(CONNECT_TIMEOUT, state.wait_for(|state| !matches!(state, State::Unknown))).await;
         match known.as_ref().map(|state| state.as_deref()) {
@@ -134,6 +145,26 @@ impl Cluster {
                 Err(ConnectError::new(&self.inner.seeds[0], ConnectProblem::TimedOut))
             }
         }
+    }
+}
+
+/// The map, and each one that follows it.
+pub(super) struct Maps(watch::Receiver<State>);
+
+impl Maps {
+    /// The present map at first, then the next one that differs; `None` when the cluster is gone.
+    pub(super) async fn next(&mut self) -> Option<Arc<SlotMap>> {
+        loop {
+            if let State::Known(map) = &*self.0.borrow_and_update() {
+                return Some(map.clone());
+            }
+            self.0.changed().await.ok()?;
+        }
+    }
+
+    /// Completes when the map is another.
+    pub(super) async fn changed(&mut self) -> Option<()> {
+        self.0.changed().await.ok()
     }
 }
 
@@ -193,9 +224,14 @@ impl Inner {
 
     async fn ask(&self, address: &Address) -> Result<SlotMap, ConnectError> {
         let failed = |problem| ConnectError::new(address, problem);
-        let connection = self.dialer.dial(address, Purpose::Directory).await?;
         let question = Cmd::new().arg("CLUSTER").arg("SLOTS").to_owned();
-        match connection.ask(&question).await {
+        let known = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).get(address).cloned();
+        let answer = match known {
+            Some(node) => node.link().ask(&question).await,
+            None => self.dialer.dial(address, Purpose::Directory).await?.ask(&question).await,
+        };
+        match answer {
+            Err(Failure::Unconnected(error)) => Err(error),
             Ok(Value::Array(ranges)) if ranges.is_empty() => Err(failed(ConnectProblem::ClusterDown)),
             Ok(answer) => SlotMap::parse(answer, address).ok_or_else(|| failed(ConnectProblem::NotRedis)),
             Err(Failure::Refused(Refusal::Other(_))) => Err(failed(ConnectProblem::NotACluster)),

@@ -2,10 +2,8 @@
 
 use std::{fmt, io};
 
-use redis::{ErrorKind, RedisError};
-
 use super::{
-    failure::{self, Failure, Refusal},
+    failure::{Failure, Refusal},
     url::Address,
 };
 
@@ -60,6 +58,9 @@ pub enum ConnectProblem {
     /// It has as many connections as it may have.
     #[error("it has as many connections as its maxclients allows")]
     TooManyConnections,
+    /// It is older than 7.0, or something else that counts so.
+    #[error("version {0} is too old; Redis 7.0 or Valkey is needed")]
+    TooOld(String),
     /// It reads its data from disk and will be there later.
     #[error("it is still loading its data")]
     Loading,
@@ -76,6 +77,13 @@ impl ConnectError {
         Self { at: at.to_string(), problem }
     }
 
+    pub(super) fn of_failure(at: &Address, failure: &Failure) -> Self {
+        match failure {
+            Failure::Unconnected(error) => error.clone(),
+            failure => Self::new(at, ConnectProblem::of_failure(failure)),
+        }
+    }
+
     /// What stands in the way.
     pub fn problem(&self) -> &ConnectProblem {
         &self.problem
@@ -87,17 +95,19 @@ impl ConnectProblem {
         match error.kind() {
             io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Self::Refused,
             io::ErrorKind::TimedOut => Self::TimedOut,
+            // A server that does not take our certificate says so after the handshake.
+            io::ErrorKind::InvalidData => Self::Tls(error.to_string()),
             io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => Self::NotRedis,
             kind => Self::Other(kind.to_string()),
         }
     }
 
-    pub(super) fn of_driver(error: &RedisError) -> Self {
-        match (error.kind(), failure::failed(error)) {
-            (ErrorKind::AuthenticationFailed, _) => Self::Credentials,
-            (_, Failure::Refused(refusal)) => Self::of_refusal(&refusal),
-            (_, Failure::TimedOut) => Self::TimedOut,
-            _ => Self::NotRedis,
+    pub(super) fn of_failure(failure: &Failure) -> Self {
+        match failure {
+            Failure::Refused(refusal) => Self::of_refusal(refusal),
+            Failure::TimedOut => Self::TimedOut,
+            Failure::Unconnected(error) => error.problem().clone(),
+            Failure::Lost | Failure::Nonsense | Failure::Unreplicated => Self::NotRedis,
         }
     }
 

@@ -2,13 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisConnectionInfo, Value, aio::MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Cmd, Pipeline, PushInfo, RedisConnectionInfo, Value,
+    aio::{MultiplexedConnection, SendError},
+};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UnixStream},
-    task::AbortHandle,
+    runtime::Handle,
+    task::{AbortHandle, JoinHandle},
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
@@ -23,6 +27,8 @@ use crate::clock::Timestamp;
 
 /// How long a connection may take to come about, from the name's look-up to the server's first answers.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How much of that may be the TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_millis(700);
 /// How long an answer may take. The manager gives a store call two seconds: this one leaves time for a second try.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_millis(800);
 /// Commands that wait to be written; more wait for their turn.
@@ -33,6 +39,17 @@ pub(super) struct Dialer {
     pub(super) credentials: Credentials,
     pub(super) database: u16,
     pub(super) tls: Option<Arc<ClientConfig>>,
+    /// Where tasks run; `None`: where they are begun.
+    pub(super) runtime: Option<Handle>,
+}
+
+/// A task that ends with its owner.
+pub(super) struct Owned(JoinHandle<()>);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What a server is needed for.
@@ -45,6 +62,9 @@ pub(super) enum Purpose {
     /// Asking where the primary is: a Sentinel, which may need no password where the servers do.
     Sentinel,
 }
+
+/// What is called with everything that a server says unasked. It must not block.
+pub(super) type Heard = Box<dyn Fn(PushInfo) -> Result<(), SendError> + Send + Sync>;
 
 /// A connection that many use at once. It closes when the last clone is dropped.
 #[derive(Clone)]
@@ -72,6 +92,14 @@ trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Socket for T {}
 
 impl Dialer {
+    /// Begins a task that makes and keeps connections. They live as long as the runtime that it runs on.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Owned {
+        match &self.runtime {
+            Some(runtime) => Owned(runtime.spawn(task)),
+            None => Owned(tokio::spawn(task)),
+        }
+    }
+
     /// Connects, logs in, and checks that the server is what is needed.
     pub(super) async fn dial(&self, address: &Address, purpose: Purpose) -> Result<Connection, ConnectError> {
         let dialed = timeout(CONNECT_TIMEOUT, self.connect(address, purpose)).await;
@@ -79,7 +107,9 @@ impl Dialer {
     }
 
     async fn connect(&self, address: &Address, purpose: Purpose) -> Result<Connection, ConnectProblem> {
-        let mut connection = Connection::over(self.socket(address).await?).await?;
+        let mut socket = self.socket(address).await?;
+        greet(&mut socket).await?;
+        let mut connection = Connection::over(socket, None).await?;
         match purpose {
             Purpose::Primary => {
                 self.log_in(&connection).await?;
@@ -88,10 +118,25 @@ impl Dialer {
             Purpose::Directory => self.log_in(&connection).await?,
             Purpose::Sentinel => match connection.ask(Cmd::new().arg("PING")).await {
                 Err(Failure::Refused(Refusal::NoPermission(_))) => self.log_in(&connection).await?,
-                answer => drop(answer.map_err(|failure| problem_of(&failure))?),
+                answer => drop(answer.map_err(|failure| ConnectProblem::of_failure(&failure))?),
             },
         }
         Ok(connection)
+    }
+
+    /// Connects to a primary, to hear what it says unasked (RESP3).
+    pub(super) async fn listen(&self, address: &Address, heard: Heard) -> Result<Connection, ConnectError> {
+        let dialed = timeout(CONNECT_TIMEOUT, async {
+            let mut socket = self.socket(address).await?;
+            greet(&mut socket).await?;
+            let connection = Connection::over(socket, Some(heard)).await?;
+            self.log_in(&connection).await?;
+            let hello = Cmd::new().arg("HELLO").arg(3).to_owned();
+            connection.ask(&hello).await.map_err(|failure| ConnectProblem::of_failure(&failure))?;
+            connection.is_primarys().await?;
+            Ok(connection)
+        });
+        dialed.await.unwrap_or(Err(ConnectProblem::TimedOut)).map_err(|problem| ConnectError::new(address, problem))
     }
 
     /// An open socket, its TLS handshake done.
@@ -112,8 +157,11 @@ impl Dialer {
                     None => Box::new(stream),
                     Some(config) => {
                         let name = ServerName::try_from(host.clone()).map_err(|_| ConnectProblem::UnknownHost)?;
-                        let connecting = TlsConnector::from(config.clone()).connect(name, stream).await;
-                        Box::new(connecting.map_err(|error| ConnectProblem::Tls(error.to_string()))?)
+                        let connecting = TlsConnector::from(config.clone()).connect(name, stream);
+                        // A server without TLS waits for the end of what it takes for a command.
+                        let connected = timeout(HANDSHAKE_TIMEOUT, connecting).await;
+                        let connected = connected.map_err(|_| ConnectProblem::Tls("no answer".to_owned()))?;
+                        Box::new(connected.map_err(|error| ConnectProblem::Tls(error.to_string()))?)
                     }
                 }
             }
@@ -136,7 +184,7 @@ impl Dialer {
         if pipeline.is_empty() {
             return Ok(());
         }
-        let answers = connection.send(&pipeline).await.map_err(|failure| problem_of(&failure))?;
+        let answers = connection.send(&pipeline).await.map_err(|failure| ConnectProblem::of_failure(&failure))?;
         let logs_in = self.credentials.password.is_some();
         for (place, answer) in answers.into_iter().enumerate() {
             match answer {
@@ -152,11 +200,34 @@ impl Dialer {
     }
 }
 
+/// Makes sure that it is a Redis that listens. A server with too many connections says so before it is asked, and closes:
+/// the driver would tell of the close only.
+async fn greet(socket: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Result<(), ConnectProblem> {
+    socket.write_all(b"*1\r\n$4\r\nPING\r\n").await.map_err(|error| ConnectProblem::of_io(&error))?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n") {
+        let mut buffer = [0; 256];
+        let length = socket.read(&mut buffer).await.map_err(|error| ConnectProblem::of_io(&error))?;
+        answer.extend_from_slice(&buffer[..length]);
+        if length == 0 || answer.len() > 2 * buffer.len() {
+            break;
+        }
+    }
+    match answer.as_slice() {
+        b"+PONG\r\n" => Ok(()),
+        refusal if refusal.starts_with(b"-ERR max number of clients") => Err(ConnectProblem::TooManyConnections),
+        // It wants a password first, or is loading: what follows says it again.
+        refusal if refusal.starts_with(b"-") && refusal.ends_with(b"\r\n") => Ok(()),
+        _ => Err(ConnectProblem::NotRedis),
+    }
+}
+
 /// Makes sure that the server takes writes; its time.
 async fn as_primary(connection: &Connection) -> Result<Timestamp, ConnectProblem> {
     let mut pipeline = Pipeline::new();
     pipeline.cmd("TIME").cmd("ROLE").cmd("CLIENT").arg("SETNAME").arg("authproxy");
-    let mut answers = connection.send(&pipeline).await.map_err(|failure| problem_of(&failure))?.into_iter();
+    let mut answers =
+        connection.send(&pipeline).await.map_err(|failure| ConnectProblem::of_failure(&failure))?.into_iter();
     let time = answers.next().ok_or(ConnectProblem::NotRedis)?;
     let time = time.map_err(|refusal| ConnectProblem::of_refusal(&refusal))?;
     // A user that may not ask for the role learns from its first write.
@@ -172,14 +243,20 @@ async fn as_primary(connection: &Connection) -> Result<Timestamp, ConnectProblem
 
 impl Connection {
     /// Begins to speak on a socket. Sends nothing yet.
-    async fn over(socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Self, ConnectProblem> {
+    async fn over(
+        socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        heard: Option<Heard>,
+    ) -> Result<Self, ConnectProblem> {
         // Logging in is done here: the driver tells every failure to do so as a wrong password.
         let nothing = RedisConnectionInfo::default().set_skip_set_lib_name();
-        let config =
+        let mut config =
             AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER_TIMEOUT)).set_pipeline_buffer_size(QUEUE);
+        if let Some(heard) = heard {
+            config = config.set_push_sender(heard);
+        }
         let (commands, driving) = MultiplexedConnection::new_with_config(&nothing, socket, config)
             .await
-            .map_err(|error| ConnectProblem::of_driver(&error))?;
+            .map_err(|error| ConnectProblem::of_failure(&failure::failed(&error)))?;
         let ended = CancellationToken::new();
         let ending = ended.clone().drop_guard();
         let task = tokio::spawn(async move {
@@ -203,6 +280,11 @@ impl Connection {
         Ok(answers.into_iter().map(failure::answered).collect())
     }
 
+    /// Whether it leads to a primary that answers.
+    pub(super) async fn is_primarys(&self) -> Result<(), ConnectProblem> {
+        as_primary(self).await.map(drop)
+    }
+
     /// Completes when the connection has ended.
     pub(super) async fn ended(&self) {
         self.driver.ended.cancelled().await;
@@ -211,14 +293,5 @@ impl Connection {
     /// Whether two are the same connection.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.driver, &other.driver)
-    }
-}
-
-fn problem_of(failure: &Failure) -> ConnectProblem {
-    match failure {
-        Failure::Refused(refusal) => ConnectProblem::of_refusal(refusal),
-        Failure::TimedOut => ConnectProblem::TimedOut,
-        Failure::Unconnected(error) => error.problem().clone(),
-        Failure::Lost | Failure::Nonsense | Failure::Unreplicated => ConnectProblem::NotRedis,
     }
 }

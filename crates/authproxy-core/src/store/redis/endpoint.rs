@@ -1,12 +1,15 @@
 //! [`Endpoint`]: where the primary is, as a fixed address or as the Sentinels have it.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use redis::{Cmd, Value};
 
 use super::{
     connect_error::{ConnectError, ConnectProblem},
-    dial::{Connection, Dialer, Purpose},
+    dial::{Connection, Dialer, Heard, Purpose},
     url::Address,
 };
 
@@ -15,19 +18,44 @@ pub(super) enum Endpoint {
     Fixed(Address),
     /// The primary that these Sentinels watch under a name.
     Watched {
-        sentinels: Vec<Address>,
+        sentinels: Sentinels,
         master: String,
     },
+}
+
+/// Sentinels, asked by turns: one that is cut off from the others may name a primary of the past for ever.
+pub(super) struct Sentinels {
+    addresses: Vec<Address>,
+    turn: AtomicUsize,
+}
+
+impl Sentinels {
+    pub(super) fn new(addresses: Vec<Address>) -> Self {
+        Self { addresses, turn: AtomicUsize::new(0) }
+    }
+
+    fn in_turn(&self) -> impl Iterator<Item = &Address> {
+        let count = self.addresses.len();
+        let first = self.turn.fetch_add(1, Ordering::Relaxed) % count;
+        self.addresses.iter().cycle().skip(first).take(count)
+    }
 }
 
 impl Endpoint {
     /// Connects to where the server is now.
     pub(super) async fn dial(&self, dialer: &Dialer, purpose: Purpose) -> Result<Connection, ConnectError> {
+        dialer.dial(&self.address(dialer).await?, purpose).await
+    }
+
+    /// Connects to where the server is now, to hear what it says unasked.
+    pub(super) async fn listen(&self, dialer: &Dialer, heard: Heard) -> Result<Connection, ConnectError> {
+        dialer.listen(&self.address(dialer).await?, heard).await
+    }
+
+    async fn address(&self, dialer: &Dialer) -> Result<Address, ConnectError> {
         match self {
-            Self::Fixed(address) => dialer.dial(address, purpose).await,
-            Self::Watched { sentinels, master } => {
-                dialer.dial(&primary_of(dialer, sentinels, master).await?, purpose).await
-            }
+            Self::Fixed(address) => Ok(address.clone()),
+            Self::Watched { sentinels, master } => primary_of(dialer, sentinels, master).await,
         }
     }
 
@@ -35,15 +63,15 @@ impl Endpoint {
     pub(super) fn first(&self) -> &Address {
         match self {
             Self::Fixed(address) => address,
-            Self::Watched { sentinels, .. } => &sentinels[0],
+            Self::Watched { sentinels, .. } => &sentinels.addresses[0],
         }
     }
 }
 
 /// Asks one Sentinel after the other. What the last one said stands for all when none knows.
-async fn primary_of(dialer: &Dialer, sentinels: &[Address], master: &str) -> Result<Address, ConnectError> {
-    let mut error = ConnectError::new(&sentinels[0], ConnectProblem::NoSuchMaster);
-    for sentinel in sentinels {
+async fn primary_of(dialer: &Dialer, sentinels: &Sentinels, master: &str) -> Result<Address, ConnectError> {
+    let mut error = ConnectError::new(&sentinels.addresses[0], ConnectProblem::NoSuchMaster);
+    for sentinel in sentinels.in_turn() {
         match ask(dialer, sentinel, master).await {
             Ok(Some(primary)) => return Ok(primary),
             Ok(None) => error = ConnectError::new(sentinel, ConnectProblem::NoSuchMaster),

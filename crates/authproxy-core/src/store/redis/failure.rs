@@ -124,3 +124,36 @@ fn refusal(code: &str, detail: &str) -> Refusal {
         _ => Refusal::Other(code.to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_is_told_by_its_first_word() {
+        let there = Address::Tcp { host: "10.0.0.1".to_owned(), port: 6379 };
+        let six = Address::Tcp { host: "fd00::1".to_owned(), port: 7 };
+        for (code, detail, expected) in [
+            ("NOSCRIPT", "No matching script.", Refusal::NoScript),
+            ("MOVED", "3999 10.0.0.1:6379", Refusal::Moved(there.clone())),
+            ("ASK", "3999 fd00::1:7", Refusal::Ask(six)),
+            ("MOVED", "3999", Refusal::Other("MOVED".to_owned())),
+            ("TRYAGAIN", "", Refusal::TryAgain),
+            ("CLUSTERDOWN", "Hash slot not served", Refusal::ClusterDown),
+            ("LOADING", "", Refusal::Loading),
+            ("READONLY", "You can't write against a read only replica.", Refusal::ReadOnly),
+            ("MASTERDOWN", "", Refusal::ReadOnly),
+            ("OOM", "command not allowed when used memory > 'maxmemory'.", Refusal::OutOfMemory),
+            ("NOREPLICAS", "", Refusal::NoWrites("NOREPLICAS".to_owned())),
+            ("MISCONF", "", Refusal::NoWrites("MISCONF".to_owned())),
+            ("BUSY", "", Refusal::Busy),
+            ("NOPERM", "", Refusal::NoPermission("NOPERM".to_owned())),
+            ("NOAUTH", "", Refusal::NoPermission("NOAUTH".to_owned())),
+            ("ERR", "max number of clients reached", Refusal::TooManyConnections),
+            ("WRONGTYPE", "", Refusal::WrongType),
+            ("ERR", "a text that may repeat what was sent", Refusal::Other("ERR".to_owned())),
+        ] {
+            assert_eq!(refusal(code, detail), expected, "{code} {detail}");
+        }
+    }
+}

@@ -4,20 +4,19 @@
 //! nodes. Callers wait for its first try after a loss, and from then on are told at once that there is none.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use redis::{Cmd, Pipeline, Value};
 use tokio::{
-    sync::{mpsc, watch},
-    task::JoinHandle,
+    sync::{Notify, watch},
     time::{sleep, timeout},
 };
 
 use super::{
     connect_error::{ConnectError, ConnectProblem},
-    dial::{CONNECT_TIMEOUT, Connection, Dialer, Purpose},
+    dial::{CONNECT_TIMEOUT, Connection, Dialer, Heard, Owned, Purpose},
     endpoint::Endpoint,
     failure::{Failure, Refusal},
     server_clock::ServerClock,
@@ -33,7 +32,7 @@ const LAST_CHANCE: Duration = Duration::from_millis(400);
 /// The way to one server.
 pub(super) struct Link {
     inner: Arc<Inner>,
-    keeper: OnceLock<Keeper>,
+    keeper: OnceLock<Owned>,
 }
 
 struct Inner {
@@ -42,8 +41,9 @@ struct Inner {
     clock: Arc<dyn Clock>,
     server_clock: ServerClock,
     state: watch::Sender<State>,
-    doubts: mpsc::Sender<(Connection, Doubt)>,
-    heard: std::sync::Mutex<Option<mpsc::Receiver<(Connection, Doubt)>>>,
+    /// What the keeper has to look at, the worst of it.
+    doubt: Mutex<Option<(Connection, Doubt)>>,
+    doubted: Notify,
 }
 
 #[derive(Clone)]
@@ -55,35 +55,25 @@ enum State {
 }
 
 /// What makes a connection doubtful.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doubt {
     /// A command was not answered in time.
     Silent,
-    /// The server is no primary any more.
-    Demoted,
-}
-
-/// The task that keeps the connection; it ends with the link.
-struct Keeper(JoinHandle<()>);
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    /// It broke, or its server is no primary any more.
+    Useless,
 }
 
 impl Link {
     /// A link that connects when it is first used.
     pub(super) fn new(endpoint: Endpoint, dialer: Arc<Dialer>, clock: Arc<dyn Clock>) -> Self {
-        let (doubts, heard) = mpsc::channel(16);
         let inner = Inner {
             endpoint,
             dialer,
             clock,
             server_clock: ServerClock::new(),
             state: watch::Sender::new(State::Connecting),
-            doubts,
-            heard: std::sync::Mutex::new(Some(heard)),
+            doubt: Mutex::new(None),
+            doubted: Notify::new(),
         };
         Self { inner: Arc::new(inner), keeper: OnceLock::new() }
     }
@@ -98,9 +88,34 @@ impl Link {
         &self.inner.server_clock
     }
 
+    /// Completes when there is a connection.
+    pub(super) async fn up(&self) {
+        self.keep();
+        let _ = self.inner.state.subscribe().wait_for(|state| matches!(state, State::Up(_))).await;
+    }
+
+    /// Completes when there is none.
+    pub(super) async fn trouble(&self) {
+        let _ = self.inner.state.subscribe().wait_for(|state| !matches!(state, State::Up(_))).await;
+    }
+
+    /// Another connection to the same server, to hear what it says unasked.
+    pub(super) async fn listen(&self, heard: Heard) -> Result<Connection, ConnectError> {
+        self.inner.endpoint.listen(&self.inner.dialer, heard).await
+    }
+
+    /// Begins a task that belongs to the store.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Owned {
+        self.inner.dialer.spawn(task)
+    }
+
+    fn keep(&self) {
+        self.keeper.get_or_init(|| self.inner.dialer.spawn(keep(self.inner.clone())));
+    }
+
     /// The connection, at once or after the first try to make one.
     pub(super) async fn connection(&self) -> Result<Connection, ConnectError> {
-        self.keeper.get_or_init(|| Keeper(tokio::spawn(keep(self.inner.clone()))));
+        self.keep();
         let mut state = self.inner.state.subscribe();
         let known = timeout(CONNECT_TIMEOUT, state.wait_for(|state| !matches!(state, State::Connecting))).await;
         match known.as_ref().map(|state| state.as_deref()) {
@@ -141,10 +156,10 @@ impl Link {
     fn doubt(&self, connection: &Connection, failure: &Failure) {
         let doubt = match failure {
             Failure::TimedOut => Doubt::Silent,
-            Failure::Refused(Refusal::ReadOnly) => Doubt::Demoted,
+            Failure::Refused(Refusal::ReadOnly) | Failure::Lost => Doubt::Useless,
             _ => return,
         };
-        if matches!(doubt, Doubt::Demoted) {
+        if doubt == Doubt::Useless {
             // At once, so that the caller's next try waits for the new connection.
             self.inner.state.send_if_modified(|state| {
                 let current = matches!(state, State::Up(current) if current.is(connection));
@@ -154,45 +169,47 @@ impl Link {
                 current
             });
         }
-        let _ = self.inner.doubts.try_send((connection.clone(), doubt)); // full: the keeper is about to look
+        self.inner.look_at(connection, doubt);
     }
 }
 
 /// Keeps a connection for as long as the link is there.
 async fn keep(inner: Arc<Inner>) {
-    let heard = inner.heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-    let Some(mut doubts) = heard else { return };
     loop {
         let connection = inner.connect().await;
         inner.state.send_replace(State::Up(connection.clone()));
         tracing::info!(at = %inner.endpoint, "connected to Redis");
-        until_useless(&connection, &mut doubts).await;
+        inner.until_useless(&connection).await;
         inner.state.send_replace(State::Connecting);
         tracing::warn!(at = %inner.endpoint, "lost the connection to Redis");
     }
 }
 
-/// Completes when a connection has ended, hangs, or leads to a server that is no primary any more.
-async fn until_useless(connection: &Connection, doubts: &mut mpsc::Receiver<(Connection, Doubt)>) {
-    loop {
-        let doubt = tokio::select! {
-            () = connection.ended() => return,
-            doubt = doubts.recv() => doubt,
-        };
-        match doubt {
-            Some((doubtful, _)) if !doubtful.is(connection) => {}
-            Some((_, Doubt::Demoted)) | None => return,
-            Some((_, Doubt::Silent)) => {
-                let ping = Cmd::new().arg("PING").to_owned();
-                if !matches!(timeout(LAST_CHANCE, connection.ask(&ping)).await, Ok(Ok(_) | Err(Failure::Refused(_)))) {
-                    return;
-                }
+impl Inner {
+    fn look_at(&self, connection: &Connection, doubt: Doubt) {
+        let mut worst = self.doubt.lock().unwrap_or_else(PoisonError::into_inner);
+        if doubt == Doubt::Useless || !worst.as_ref().is_some_and(|(doubted, _)| doubted.is(connection)) {
+            *worst = Some((connection.clone(), doubt));
+        }
+        self.doubted.notify_one();
+    }
+
+    /// Completes when a connection has ended, hangs, or leads to a server that is no primary any more.
+    async fn until_useless(&self, connection: &Connection) {
+        loop {
+            tokio::select! {
+                () = connection.ended() => return,
+                () = self.doubted.notified() => {}
+            }
+            let doubt = self.doubt.lock().unwrap_or_else(PoisonError::into_inner).take();
+            match doubt {
+                Some((doubted, Doubt::Useless)) if doubted.is(connection) => return,
+                Some((doubted, Doubt::Silent)) if doubted.is(connection) && !answers(connection).await => return,
+                _ => {}
             }
         }
     }
-}
 
-impl Inner {
     /// Tries until there is a connection.
     async fn connect(&self) -> Connection {
         let mut pause = PAUSE.0;
@@ -216,6 +233,12 @@ impl Inner {
             pause = (pause * 2).min(PAUSE.1);
         }
     }
+}
+
+/// Whether a connection on which a command was not answered in time still answers at all.
+async fn answers(connection: &Connection) -> bool {
+    let ping = Cmd::new().arg("PING").to_owned();
+    matches!(timeout(LAST_CHANCE, connection.ask(&ping)).await, Ok(Ok(_) | Err(Failure::Refused(_))))
 }
 
 /// Between half of a pause and all of it.

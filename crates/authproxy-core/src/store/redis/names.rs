@@ -21,10 +21,20 @@ pub(super) fn partition_channel(partition: u16) -> String {
     format!("ap:{{{partition:03x}}}")
 }
 
+/// The partition whose channel has this name.
+pub(super) fn partition_named(channel: &[u8]) -> Option<u16> {
+    let digits = channel.strip_prefix(b"ap:{")?.strip_suffix(b"}")?;
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok().filter(|partition| *partition < PARTITIONS)
+}
+
 /// The partition of a session.
 pub(super) fn partition(key: &SessionKey) -> u16 {
-    let [first, second, ..] = key.name();
-    u16::from_be_bytes([first, second]) >> 6
+    partition_of(&key.name())
+}
+
+/// The partition of a session by its name.
+pub(super) fn partition_of(name: &[u8; 16]) -> u16 {
+    u16::from_be_bytes([name[0], name[1]]) >> 6
 }
 
 /// What points from a handed-out refresh token to its session, by the token's fingerprint.
@@ -55,5 +65,9 @@ mod tests {
         assert_eq!(record(&key), "ap:{303}:c0c1c2c3c4c5c6c7c8c9cacbcccdcecf");
         assert_eq!((partition(&key), partition_channel(partition(&key))), (0x303, "ap:{303}".into()));
         assert!(partition(&SessionKey::from_bytes([0xff; 32])) < PARTITIONS);
+        assert_eq!(partition_named(b"ap:{303}"), Some(0x303));
+        for other in ["ap:{400}", "ap:{}", "ap:{xyz}", "303", "ap:invalidations"] {
+            assert_eq!(partition_named(other.as_bytes()), None, "{other}");
+        }
     }
 }

@@ -3,9 +3,10 @@
 //! ```text
 //!   0  "ap", format 1                          52  the last two commits' attempts
 //!   3  0 live, 1..3 dead, 255 removed          84  the last two aborted attempts
-//!   4  version                                116  the version that the refresh token was sealed for, 0: none
-//!  12  in doubt since, 0: not                 124  the lengths of the sealed session and refresh token
-//!  20  attempt, its lease's end, its first    132  session, refresh token, then the handed-out tokens'
+//!   4  version                                116  last used
+//!  12  in doubt since, 0: not                 124  the version that the refresh token was sealed for, 0: none
+//!                                             132  the lengths of the sealed session and refresh token
+//!  20  attempt, its lease's end, its first    140  session, refresh token, then the handed-out tokens'
 //!      intent                                      fingerprints, each with 1 when it was exchanged
 //! ```
 //!
@@ -24,7 +25,7 @@ use crate::{
 
 const FORMAT: &[u8] = b"ap\x01";
 /// The header's length.
-pub(super) const HEADER: usize = 132;
+pub(super) const HEADER: usize = 140;
 /// No record of ours is longer: two tokens of the longest answer that is read from an auth service, four times over.
 pub(super) const LONGEST: usize = 1 << 20;
 /// A handed-out token's entry: its fingerprint, and 1 when it was exchanged.
@@ -83,7 +84,7 @@ impl<'a> Record<'a> {
         let dead = fields.byte()?;
         let version = Version(fields.number()?);
         let doubt = Timestamp::from_millis(fields.number()?);
-        fields.skip(16 + 8 + 8 + 4 * 16)?;
+        fields.skip(16 + 8 + 8 + 4 * 16 + 8)?;
         let refresh_version = Some(Version(fields.number()?)).filter(|version| version.0 > 0);
         let (session, refresh_token) = (fields.length()?, fields.length()?);
         let mut parts = Fields(parts);
@@ -103,10 +104,10 @@ impl<'a> Record<'a> {
         envelope: &Envelope,
         key: &SessionKey,
         standing: Standing,
-        now: Timestamp,
+        used_at: Timestamp,
     ) -> Result<Session, Unreadable> {
         let (session, opened_at) = open_session(envelope, key, self.version, self.session)?;
-        Ok(session.restored(*key, self.version, opened_at, standing, now))
+        Ok(session.restored(*key, self.version, opened_at, standing, used_at))
     }
 
     /// The refresh token; `None` when the session has none.

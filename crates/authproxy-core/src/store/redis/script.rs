@@ -25,6 +25,7 @@ pub(super) struct Scripts {
     pub(super) commit: Script,
     pub(super) abort: Script,
     pub(super) remove: Script,
+    pub(super) touch: Script,
     pub(super) exchange: Script,
     pub(super) index: Script,
 }
@@ -38,6 +39,7 @@ impl Scripts {
             commit: on_a_record(include_str!("scripts/commit.lua")),
             abort: on_a_record(include_str!("scripts/abort.lua")),
             remove: on_a_record(include_str!("scripts/remove.lua")),
+            touch: on_a_record(include_str!("scripts/touch.lua")),
             exchange: on_a_record(include_str!("scripts/exchange.lua")),
             index: Script::new(include_str!("scripts/index.lua").to_owned()),
         }

@@ -2,19 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use redis::Cmd;
+use redis::{Cmd, Value};
 use tokio::time::sleep;
 
 use super::{
     cluster::Cluster,
-    connect_error::{ConnectError, ConnectProblem},
-    dial::Dialer,
-    endpoint::Endpoint,
+    connect_error::ConnectError,
+    dial::{Dialer, Owned},
+    endpoint::{Endpoint, Sentinels},
     failure::{Failure, Refusal},
     names,
     node::{Answered, Manner, Node},
     slots::slot_of,
     url::{Address, Layout},
+    vetting,
 };
 use crate::clock::Clock;
 
@@ -43,9 +44,17 @@ impl Servers {
         match layout {
             Layout::Single(address) => one(&|| Endpoint::Fixed(address.clone())),
             Layout::Sentinels { sentinels, master } => {
-                one(&|| Endpoint::Watched { sentinels: sentinels.clone(), master: master.clone() })
+                one(&|| Endpoint::Watched { sentinels: Sentinels::new(sentinels.clone()), master: master.clone() })
             }
             Layout::Cluster(seeds) => Self::Many(Cluster::new(seeds, dialer, clock)),
+        }
+    }
+
+    /// Begins a task that belongs to the store.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Owned {
+        match self {
+            Self::One(node) => node.link().spawn(task),
+            Self::Many(cluster) => cluster.spawn(task),
         }
     }
 
@@ -93,24 +102,29 @@ impl Servers {
             Self::Many(cluster) => cluster.primaries().await?,
         };
         for node in nodes {
-            node.link().connection().await?;
+            self.vet(&node).await?;
         }
         let probe = names::handed_out(b"ready");
         let question = Cmd::new().arg("EXISTS").arg(&probe).to_owned();
         let manner = Manner { repeatable: true, ..Manner::default() };
-        self.ask(&probe, &question, manner).await.map(drop).map_err(|failure| self.not_ready(&failure))
+        let answered = self.ask(&probe, &question, manner).await;
+        answered.map(drop).map_err(|failure| match self {
+            Self::One(node) => ConnectError::of_failure(node.link().address(), &failure),
+            Self::Many(cluster) => ConnectError::of_failure(cluster.seed(), &failure),
+        })
     }
 
-    fn not_ready(&self, failure: &Failure) -> ConnectError {
-        let problem = match failure {
-            Failure::Unconnected(error) => return error.clone(),
-            Failure::Refused(refusal) => ConnectProblem::of_refusal(refusal),
-            Failure::TimedOut => ConnectProblem::TimedOut,
-            Failure::Lost | Failure::Nonsense | Failure::Unreplicated => ConnectProblem::NotRedis,
-        };
-        match self {
-            Self::One(node) => ConnectError::new(node.link().address(), problem),
-            Self::Many(cluster) => ConnectError::new(cluster.seed(), problem),
+    /// Whether a server is one that a session store can use, as far as it tells.
+    async fn vet(&self, node: &Node) -> Result<(), ConnectError> {
+        let at = node.link().address();
+        match node.link().ask(Cmd::new().arg("INFO")).await {
+            Ok(Value::BulkString(info)) => {
+                let info = String::from_utf8_lossy(&info);
+                vetting::vet(&info, self.are_a_cluster()).map_err(|problem| ConnectError::new(at, problem))
+            }
+            // Not everybody may ask; then the first verbs tell.
+            Ok(_) | Err(Failure::Refused(Refusal::NoPermission(_))) => Ok(()),
+            Err(failure) => Err(ConnectError::of_failure(at, &failure)),
         }
     }
 

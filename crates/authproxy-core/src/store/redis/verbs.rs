@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use redis::{Cmd, Value};
 
 use super::{
-    Durability, LINGER, RedisStore,
+    Durability, LINGER, Records,
     failure::{Failure, Refusal},
     names,
     node::{Manner, Node},
@@ -20,6 +20,7 @@ use super::{
     script::{Reply, Script},
 };
 use crate::{
+    clock::Timestamp,
     error::StoreError,
     session::{Session, SessionKey, Standing, Version},
     store::{
@@ -38,7 +39,7 @@ const REPEATABLE: Manner = Manner { asking: false, replicated: false, repeatable
 const ONCE: Manner = Manner { asking: false, replicated: false, repeatable: false };
 
 #[async_trait]
-impl SessionStore for RedisStore {
+impl SessionStore for Records {
     async fn create(&self, key: &SessionKey, new: NewSession) -> Result<(), CreateError> {
         let handed_out = new.refresh_token.as_ref().filter(|_| new.handed_out);
         let fingerprint = handed_out.map(|token| self.fingerprint(token));
@@ -72,6 +73,9 @@ impl SessionStore for RedisStore {
     }
 
     async fn load(&self, key: &SessionKey) -> Result<Option<Arc<Session>>, StoreError> {
+        if let Some(idle_timeout) = self.idle_timeout {
+            return Ok(self.touch(key, idle_timeout).await?);
+        }
         let Some((bytes, node)) = self.read(key).await? else { return Ok(None) };
         Ok(self.session(key, &bytes, &node))
     }
@@ -81,13 +85,7 @@ impl SessionStore for RedisStore {
         let attempt = begin.attempt.0.to_be_bytes();
         let grant_in_doubt: &[u8] = if begin.doubt == IfInDoubt::Grant { b"1" } else { b"0" };
         let arguments = [seen.as_bytes(), &attempt, lease.as_bytes(), grant_in_doubt];
-        let mut reply = match self.run(&self.scripts.begin, key, &arguments, self.durable()).await {
-            Err(Failure::Refused(Refusal::WrongType)) => {
-                self.nothing_in(key, Unreadable::Foreign);
-                return Ok(Begun::Missing);
-            }
-            reply => reply?,
-        };
+        let mut reply = self.run(&self.scripts.begin, key, &arguments, self.durable()).await?;
         match reply.word.as_str() {
             "granted" => self.granted(key, &begin, reply).await,
             "newer" => Ok(self.session_in(key, &mut reply)?.map_or(Begun::Missing, Begun::Newer)),
@@ -128,13 +126,7 @@ impl SessionStore for RedisStore {
         ];
         let committing = self.run(&self.scripts.commit, key, &arguments, self.durable());
         let (reply, ()) = tokio::join!(committing, self.index(key, &commit.session));
-        let mut reply = match reply {
-            Err(Failure::Refused(Refusal::WrongType)) => {
-                self.nothing_in(key, Unreadable::Foreign);
-                return Ok(Committed::Gone);
-            }
-            reply => reply?,
-        };
+        let mut reply = reply?;
         match reply.word.as_str() {
             "stored" => {
                 if !reply.replicated {
@@ -165,10 +157,7 @@ impl SessionStore for RedisStore {
         let name = key.name();
         let arguments: [&[u8]; 6] =
             [base.as_bytes(), &attempt, known.as_bytes(), publish.as_bytes(), channel.as_bytes(), &name];
-        let mut reply = match self.run(&self.scripts.abort, key, &arguments, REPEATABLE).await {
-            Err(Failure::Refused(Refusal::WrongType)) => return Ok(Aborted::Fenced),
-            reply => reply?,
-        };
+        let mut reply = self.run(&self.scripts.abort, key, &arguments, REPEATABLE).await?;
         match reply.word.as_str() {
             "done" => Ok(Aborted::Done),
             "newer" => Ok(self.session_in(key, &mut reply)?.map_or(Aborted::Fenced, Aborted::Newer)),
@@ -181,13 +170,7 @@ impl SessionStore for RedisStore {
         let (publish, channel) = self.channel(key);
         let (tombstone, name) = (millis(TOMBSTONE), key.name());
         let arguments: [&[u8]; 4] = [tombstone.as_bytes(), publish.as_bytes(), channel.as_bytes(), &name];
-        let mut reply = match self.run(&self.scripts.remove, key, &arguments, ONCE).await {
-            Err(Failure::Refused(Refusal::WrongType)) => {
-                self.nothing_in(key, Unreadable::Foreign);
-                return Ok(None);
-            }
-            reply => reply?,
-        };
+        let mut reply = self.run(&self.scripts.remove, key, &arguments, ONCE).await?;
         match reply.word.as_str() {
             "removed" => {
                 let bytes = reply.bytes()?;
@@ -216,7 +199,7 @@ impl SessionStore for RedisStore {
     }
 }
 
-impl RedisStore {
+impl Records {
     async fn granted(&self, key: &SessionKey, begin: &Begin, mut reply: Reply) -> Result<Begun, StoreError> {
         let first_intent = reply.time_here()?;
         let base = Version(reply.number()?);
@@ -235,6 +218,27 @@ impl RedisStore {
                 self.nothing_in(key, unreadable);
                 Ok(Begun::Missing)
             }
+        }
+    }
+
+    /// Loads a session and records that it is used, unless it was left for too long: it then says so.
+    async fn touch(&self, key: &SessionKey, idle_timeout: Duration) -> Result<Option<Arc<Session>>, Failure> {
+        let (write_after, left_after) = (millis(idle_timeout / 10), millis(idle_timeout));
+        let arguments = [write_after.as_bytes(), left_after.as_bytes()];
+        let mut reply = self.run(&self.scripts.touch, key, &arguments, REPEATABLE).await?;
+        match reply.word.as_str() {
+            "used" => {
+                let unused = Duration::from_millis(reply.number()?);
+                let bytes = reply.bytes()?;
+                let used_at = self.clock.now().minus(unused);
+                Ok(self.session_used_at(key, &bytes, reply.node(), used_at))
+            }
+            "missing" => Ok(None),
+            "unreadable" => {
+                self.nothing_in(key, Unreadable::Foreign);
+                Ok(None)
+            }
+            _ => Err(Failure::Nonsense),
         }
     }
 
@@ -273,13 +277,17 @@ impl RedisStore {
 
     /// The session in a record; `None`, and counted, when it cannot be opened.
     fn session(&self, key: &SessionKey, bytes: &[u8], node: &Node) -> Option<Arc<Session>> {
+        self.session_used_at(key, bytes, node, self.clock.now())
+    }
+
+    fn session_used_at(&self, key: &SessionKey, bytes: &[u8], node: &Node, used_at: Timestamp) -> Option<Arc<Session>> {
         let opened = Record::parse(bytes).and_then(|record| {
             let Some(record) = record else { return Ok(None) };
             let standing = match record.standing {
                 Standing::InDoubt { since } => Standing::InDoubt { since: node.server_clock().to_node(since) },
                 standing => standing,
             };
-            record.open_session(&self.envelope, key, standing, self.clock.now()).map(Some)
+            record.open_session(&self.envelope, key, standing, used_at).map(Some)
         });
         match opened {
             Ok(session) => session.map(Arc::new),

@@ -135,3 +135,16 @@ async fn a_store_that_is_made_before_its_server_finds_it_when_it_comes() {
     authproxy_testing::redis::ask_until("the server to be found", async || waiting.ready().await.ok()).await;
     works(&*store(&server.url()).await).await;
 }
+
+/// Whoever uses a store first may be gone soon; its connections are not theirs.
+#[test]
+fn a_callers_runtime_may_end_while_the_stores_lives() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (own, callers) = (runtime(), runtime());
+    let server = own.block_on(RedisServer::start());
+    let store = own.block_on(async { unconnected(&server.url()) });
+    let key = callers.block_on(open(&store));
+    drop(callers);
+    let others = runtime();
+    others.block_on(refresh(&store, &key));
+}

@@ -52,19 +52,19 @@ async fn waiting_for_a_replica_holds_up_no_other_command() {
     let server = RedisServer::start().await;
     let store = replicated(&server.url()).await;
     let (held, other) = (open(&store).await, open(&store).await);
-    let began = tokio::time::Instant::now();
+    let start = tokio::time::Instant::now();
     let loading = async {
         for _ in 0..10 {
             store.load(&other).await.unwrap().unwrap();
         }
-        began.elapsed()
+        start.elapsed()
     };
     let (begun, loaded_after) = tokio::join!(store.begin(&held, begin_on(Version::FIRST)), loading);
     assert!(begun.is_err());
     assert!(loaded_after < std::time::Duration::from_millis(150), "{loaded_after:?}");
 }
 
-/// What `Async` can lose: the replica was stopped, the primary dies, and with it an intent that nobody else has.
+/// What `Async` can lose: the replicas are cut off, the primary dies, and with it an intent that nobody else has.
 #[tokio::test]
 async fn without_waiting_a_failover_can_lose_an_intent() {
     let mut watched = RedisSentinel::start().await;
@@ -80,6 +80,7 @@ async fn without_waiting_a_failover_can_lose_an_intent() {
     for replica in &replicas {
         watched.nodes[*replica].pause();
     }
+    watched.nodes[primary].cli(&["CLIENT", "KILL", "TYPE", "replica"]).await;
     granted(&store, &key, Version::FIRST).await;
     watched.nodes[primary].kill();
     for replica in &replicas {

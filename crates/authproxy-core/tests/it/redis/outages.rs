@@ -1,6 +1,12 @@
 //! Redis killed, paused, full, loading, read-only: what callers are told, how soon, and how it ends.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use authproxy_core::{
     SessionId, SessionStore,
@@ -8,7 +14,7 @@ use authproxy_core::{
     store::{Abort, Aborted, AttemptId, Begun, Committed, ConnectProblem, CreateError, Lease},
 };
 use authproxy_testing::redis::{RedisServer, ask_until};
-use tokio::time::Instant;
+use tokio::{task::JoinSet, time::Instant};
 
 use super::{begin_on, found_again, granted, new_session, open, refresh, store, successor, unconnected};
 
@@ -107,16 +113,29 @@ async fn a_paused_server_is_given_up_soon_and_used_again_when_it_goes_on() {
     assert!(began.elapsed() < BACK_WITHIN, "{:?}", began.elapsed());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_socket_reset_costs_no_caller_an_error() {
     let server = RedisServer::start().await;
     let store = store(&server.url()).await;
     let key = open(&store).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut callers = JoinSet::new();
+    for _ in 0..16 {
+        let (store, stop, key) = (store.clone(), stop.clone(), open(&store).await);
+        callers.spawn(async move {
+            while !stop.load(Ordering::SeqCst) {
+                refresh(&store, &key).await;
+            }
+        });
+    }
     for _ in 0..20 {
         server.cli(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
-        store.load(&key).await.unwrap().unwrap();
-        refresh(&store, &key).await;
+        for _ in 0..20 {
+            refresh(&store, &key).await;
+        }
     }
+    stop.store(true, Ordering::SeqCst);
+    callers.join_all().await;
 }
 
 /// Sessions go on being refreshed and closed; only new ones find no room.
@@ -209,4 +228,41 @@ async fn a_user_that_may_not_publish_still_refreshes() {
     assert!(store.remove(&key).await.unwrap().is_some());
     let lease = Lease { key, attempt: AttemptId::random(), base: Version(2) };
     assert!(matches!(store.abort(&lease, Abort::Untouched).await.unwrap(), Aborted::Fenced));
+}
+
+/// A server that does not take writes refuses them; what it can read it still answers.
+#[tokio::test]
+async fn a_server_that_misses_its_replicas_refuses_writes_and_changes_nothing() {
+    let server = RedisServer::start().await;
+    let store = store(&server.url()).await;
+    let key = open(&store).await;
+    server.cli(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await;
+    assert!(store.begin(&key, begin_on(Version::FIRST)).await.is_err());
+    let refused = store.create(&SessionId::random().key(), new_session(false)).await;
+    assert!(matches!(refused, Err(CreateError::Unavailable(_))), "{refused:?}");
+    assert_eq!(store.load(&key).await.unwrap().unwrap().standing, Standing::Live);
+    server.cli(&["CONFIG", "SET", "min-replicas-to-write", "0"]).await;
+    refresh(&store, &key).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_loading_its_data_is_waited_for() {
+    let slowly = RedisServer::options().appendonly().setting("key-load-delay", "3000");
+    let mut server = slowly.setting("loading-process-events-interval-bytes", "1024").start().await;
+    let store = store(&server.url()).await;
+    let key = open(&store).await;
+    for _ in 0..200 {
+        open(&store).await;
+    }
+    let watching = async {
+        let told = async || match store.ready().await {
+            Err(error) if *error.problem() == ConnectProblem::Loading => Some(()),
+            _ => None,
+        };
+        ask_until("the server to say that it is loading", told).await;
+        assert!(store.load(&key).await.is_err());
+    };
+    tokio::join!(server.restart(), watching);
+    found_again(&store, &key).await;
+    refresh(&store, &key).await;
 }

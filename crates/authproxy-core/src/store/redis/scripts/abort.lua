@@ -22,5 +22,5 @@ if held then
 end
 write(r)
 if not held then return {'fenced', now} end
-if r.dead ~= LIVE then publish(ARGV[4], ARGV[5], ARGV[6], struct.pack('>I8', r.version)) end
+if r.dead ~= LIVE then publish(ARGV[4], ARGV[5], ARGV[6], OVER) end
 return {'done', now, r.doubt}

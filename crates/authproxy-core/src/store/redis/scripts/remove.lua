@@ -10,5 +10,5 @@ local record = whole()
 r.dead, r.doubt, r.attempt, r.lease, r.first, r.refresh_version = REMOVED, 0, NOBODY, 0, 0, 0
 r.session_length, r.refresh_length = 0, 0
 redis.call('SET', key, packed(r), 'PX', ARGV[1])
-publish(ARGV[2], ARGV[3], ARGV[4], string.rep('\255', 8))
+publish(ARGV[2], ARGV[3], ARGV[4], OVER)
 return {'removed', now, record}

@@ -3,7 +3,7 @@
 
 use redis::{Cmd, Value};
 
-use super::{ONCE, REPEATABLE, RedisStore, millis};
+use super::{ONCE, REPEATABLE, Records, millis};
 use crate::{
     session::{Session, SessionKey, Version},
     store::{
@@ -29,7 +29,7 @@ pub(super) struct Found {
     fingerprint: Fingerprint,
 }
 
-impl RedisStore {
+impl Records {
     /// What a refresh token is remembered by.
     pub(super) fn fingerprint(&self, token: &RefreshToken) -> Fingerprint {
         self.pointer(token).name()

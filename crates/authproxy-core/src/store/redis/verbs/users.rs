@@ -2,11 +2,11 @@
 
 use redis::{Cmd, Value};
 
-use super::{REPEATABLE, RedisStore, millis};
+use super::{REPEATABLE, Records, millis};
 use crate::{
     error::StoreError,
     session::{Session, SessionKey},
-    store::redis::{failure::Failure, names},
+    store::redis::{RedisStore, failure::Failure, names},
 };
 
 const PURPOSE: &str = "user";
@@ -18,6 +18,12 @@ impl RedisStore {
     ///
     /// [`StoreError`] when the store cannot say.
     pub async fn sessions_of(&self, user: &str) -> Result<Vec<[u8; 16]>, StoreError> {
+        self.records.sessions_of(user).await
+    }
+}
+
+impl Records {
+    async fn sessions_of(&self, user: &str) -> Result<Vec<[u8; 16]>, StoreError> {
         let mut sessions = Vec::new();
         for index in self.indexes(user) {
             let command = Cmd::new().arg("ZRANGE").arg(&index).arg(0).arg(-1).to_owned();
