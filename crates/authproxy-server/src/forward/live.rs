@@ -9,6 +9,7 @@ use std::{
 };
 
 use authproxy_core::{error::TokenError, manager::TokenManager, session::SessionKey};
+use futures_util::{StreamExt as _, stream};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,9 @@ pub(crate) const LIVE_AFTER: Duration = Duration::from_millis(300);
 
 /// How often the sessions behind lasting connections are looked at. Together with [`LIVE_AFTER`] below a second.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// How many of them are looked at side by side.
+const LOOKS_AT_ONCE: usize = 64;
 
 /// The connections that last, by session.
 #[derive(Debug, Default)]
@@ -70,11 +74,13 @@ impl Live {
         loop {
             tick.tick().await;
             let keys: Vec<_> = self.lock().keys().copied().collect();
-            for key in keys {
+            // Side by side: while a store of a fleet hangs, each look waits for it.
+            let looks = stream::iter(keys).for_each_concurrent(LOOKS_AT_ONCE, async |key| {
                 if let Err(TokenError::LogInAgain(_)) = manager.session(&key).await {
                     self.end(&key);
                 }
-            }
+            });
+            looks.await;
         }
     }
 
