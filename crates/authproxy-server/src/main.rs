@@ -61,7 +61,7 @@ async fn serve(config: Config, embedded: bool) -> Result<(), String> {
     let stop = stop_signals().map_err(|error| format!("cannot listen for signals: {error}"))?;
     let mut stop = pin!(stop);
     // Before anybody can connect: a balancer must not send users to a node that waits for its store.
-    let store = match Store::open(&config.store, stop.as_mut()).await {
+    let store = match Store::open(&config, stop.as_mut()).await {
         Ok(Some(store)) => store,
         Ok(None) => return Ok(()),
         Err(error) => return Err(error.to_string()),

@@ -57,7 +57,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<Report, RunError> {
     let mut shutdown = pin!(shutdown);
-    match Store::open(&config.store, shutdown.as_mut()).await? {
+    match Store::open(&config, shutdown.as_mut()).await? {
         Some(store) => run_with_store(listener, config, store, shutdown).await,
         None => Ok(Report::default()),
     }

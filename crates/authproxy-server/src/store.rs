@@ -17,7 +17,7 @@ use authproxy_core::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::config::{Durability, StoreConfig, StoreTlsConfig};
+use crate::config::{Config, Durability, StoreTlsConfig, duration};
 
 /// Between two looks at a Redis that is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -66,7 +66,7 @@ pub enum StoreError {
 }
 
 impl Store {
-    /// Opens the store and makes sure that it can be used; `None` when `shutdown` resolves before that.
+    /// Opens the store of `store.*` and makes sure that it can be used; `None` when `shutdown` resolves before that.
     ///
     /// With `store.wait`, what time may heal is waited for, and the log says what that is.
     ///
@@ -78,19 +78,19 @@ impl Store {
     ///
     /// Dropping the future closes the connections that it made.
     pub async fn open(
-        config: &StoreConfig,
+        config: &Config,
         shutdown: Pin<&mut (impl Future<Output = ()> + ?Sized)>,
     ) -> Result<Option<Self>, StoreError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        if config.is_memory() {
-            if config.capacity == 0 {
+        if config.store.is_memory() {
+            if config.store.capacity == 0 {
                 return Err(StoreError::NoCapacity);
             }
-            let sessions = Arc::new(MemoryStore::with_clock(config.capacity, clock.clone()));
+            let sessions = Arc::new(MemoryStore::with_clock(config.store.capacity, clock.clone()));
             return Ok(Some(Self { sessions, clock }));
         }
         let redis = redis(config, clock.clone())?;
-        match unless(shutdown, until_ready(&redis, config.wait)).await {
+        match unless(shutdown, until_ready(&redis, config.store.wait)).await {
             None => Ok(None),
             Some(Err(error)) => Err(error.into()),
             Some(Ok(())) => Ok(Some(Self { sessions: Arc::new(redis), clock })),
@@ -98,14 +98,20 @@ impl Store {
     }
 }
 
-fn redis(config: &StoreConfig, clock: Arc<dyn Clock>) -> Result<RedisStore, StoreError> {
-    let envelope = Envelope::new(config.secrets.iter().map(|secret| secret.as_str()))?;
-    let durability = match config.durability {
+fn redis(config: &Config, clock: Arc<dyn Clock>) -> Result<RedisStore, StoreError> {
+    let store = &config.store;
+    let envelope = Envelope::new(store.secrets.iter().map(|secret| secret.as_str()))?;
+    let durability = match store.durability {
         Durability::Async => RedisDurability::Async,
         Durability::Replica => RedisDurability::Replica,
     };
-    let mut builder = RedisStore::builder(&config.url, envelope)?.durability(durability).clock(clock);
-    if let Some(tls) = certificates(&config.tls)? {
+    let mut builder = RedisStore::builder(&store.url, envelope)?
+        .durability(durability)
+        .near_ttl(store.near_ttl)
+        .stale_max(store.stale_max)
+        .idle_timeout(config.session.idle_timeout)
+        .clock(clock);
+    if let Some(tls) = certificates(&store.tls)? {
         builder = builder.tls(tls);
     }
     Ok(builder.build()?)
@@ -147,7 +153,7 @@ async fn until_ready(redis: &RedisStore, wait: Option<Duration>) -> Result<(), C
         }
         let is_news = said.as_ref().is_none_or(|(earlier, at)| *earlier != error || at.elapsed() >= SAY_EVERY);
         if is_news {
-            let left = crate::config::duration::format(Duration::from_secs((deadline - Instant::now()).as_secs()));
+            let left = duration::format(Duration::from_secs((deadline - Instant::now()).as_secs()));
             tracing::warn!(%error, %left, "waiting for the session store");
             said = Some((error, Instant::now()));
         }
@@ -158,7 +164,10 @@ async fn until_ready(redis: &RedisStore, wait: Option<Duration>) -> Result<(), C
 /// Whether time alone may heal it. Nobody should wait for a password to become right.
 fn may_pass(problem: &ConnectProblem) -> bool {
     use ConnectProblem as P;
-    !matches!(problem, P::Credentials | P::NoPermission | P::Tls(_) | P::NotACluster | P::ACluster | P::NoSuchDatabase)
+    !matches!(
+        problem,
+        P::Credentials | P::NoPermission | P::Tls(_) | P::TooOld(_) | P::NotACluster | P::ACluster | P::NoSuchDatabase
+    )
 }
 
 /// What `work` brings, unless `end` comes first. `end` can be waited for again when it did not.

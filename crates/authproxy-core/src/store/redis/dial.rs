@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, Cmd, Pipeline, PushInfo, RedisConnectionInfo, Value,
+    AsyncConnectionConfig, Cmd, Pipeline, ProtocolVersion, PushInfo, RedisConnectionInfo, Value,
     aio::{MultiplexedConnection, SendError},
 };
 use rustls::ClientConfig;
@@ -109,7 +109,7 @@ impl Dialer {
     async fn connect(&self, address: &Address, purpose: Purpose) -> Result<Connection, ConnectProblem> {
         let mut socket = self.socket(address).await?;
         greet(&mut socket).await?;
-        let mut connection = Connection::over(socket, None).await?;
+        let mut connection = Connection::over(socket).await?;
         match purpose {
             Purpose::Primary => {
                 self.log_in(&connection).await?;
@@ -129,10 +129,15 @@ impl Dialer {
         let dialed = timeout(CONNECT_TIMEOUT, async {
             let mut socket = self.socket(address).await?;
             greet(&mut socket).await?;
-            let connection = Connection::over(socket, Some(heard)).await?;
-            self.log_in(&connection).await?;
-            let hello = Cmd::new().arg("HELLO").arg(3).to_owned();
-            connection.ask(&hello).await.map_err(|failure| ConnectProblem::of_failure(&failure))?;
+            let mut hello = RedisConnectionInfo::default().set_skip_set_lib_name().set_protocol(ProtocolVersion::RESP3);
+            if let Some(password) = &self.credentials.password {
+                hello = hello.set_password(password);
+            }
+            if let Some(user) = &self.credentials.user {
+                hello = hello.set_username(user);
+            }
+            let config = AsyncConnectionConfig::new().set_push_sender(heard);
+            let connection = Connection::begun(socket, &hello, config).await?;
             connection.is_primarys().await?;
             Ok(connection)
         });
@@ -243,18 +248,20 @@ async fn as_primary(connection: &Connection) -> Result<Timestamp, ConnectProblem
 
 impl Connection {
     /// Begins to speak on a socket. Sends nothing yet.
-    async fn over(
-        socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        heard: Option<Heard>,
-    ) -> Result<Self, ConnectProblem> {
+    async fn over(socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Self, ConnectProblem> {
         // Logging in is done here: the driver tells every failure to do so as a wrong password.
         let nothing = RedisConnectionInfo::default().set_skip_set_lib_name();
-        let mut config =
-            AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER_TIMEOUT)).set_pipeline_buffer_size(QUEUE);
-        if let Some(heard) = heard {
-            config = config.set_push_sender(heard);
-        }
-        let (commands, driving) = MultiplexedConnection::new_with_config(&nothing, socket, config)
+        Self::begun(socket, &nothing, AsyncConnectionConfig::new()).await
+    }
+
+    /// Begins to speak on a socket, with these first words.
+    async fn begun(
+        socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        hello: &RedisConnectionInfo,
+        config: AsyncConnectionConfig,
+    ) -> Result<Self, ConnectProblem> {
+        let config = config.set_response_timeout(Some(ANSWER_TIMEOUT)).set_pipeline_buffer_size(QUEUE);
+        let (commands, driving) = MultiplexedConnection::new_with_config(hello, socket, config)
             .await
             .map_err(|error| ConnectProblem::of_failure(&failure::failed(&error)))?;
         let ended = CancellationToken::new();

@@ -69,16 +69,17 @@ impl Ear {
                 heard: self.heard.clone(),
                 near: self.near.clone(),
             });
-            match self.node.link().listen(hearing(subscribed.clone())).await {
-                Ok(connection) => match self.until_deaf(&connection, &subscribed, &mut topics).await {
-                    Ok(()) => (pause, known_trouble) = (PAUSE.0, false),
-                    Err(trouble) if known_trouble => drop(trouble),
-                    Err(trouble) => {
-                        tracing::warn!(%trouble, "changes by other nodes are not heard of; near_ttl bounds what is served");
-                        known_trouble = true;
-                    }
-                },
-                Err(error) => tracing::debug!(%error, "not listening to Redis"),
+            let deaf = match self.node.link().listen(hearing(subscribed.clone())).await {
+                Ok(connection) => self.until_deaf(&connection, &subscribed, &mut topics).await,
+                Err(error) => Err(Failure::Unconnected(error)),
+            };
+            match deaf {
+                Ok(()) => (pause, known_trouble) = (PAUSE.0, false),
+                Err(trouble) if known_trouble => drop(trouble),
+                Err(trouble) => {
+                    tracing::warn!(%trouble, "changes by other nodes are not heard of; near_ttl bounds what is served");
+                    known_trouble = true;
+                }
             }
             subscribed.clear();
             (self.on_doubt)();
