@@ -9,6 +9,7 @@ mod connect_error;
 mod dial;
 mod endpoint;
 mod failure;
+mod journal;
 mod link;
 mod listener;
 mod names;
@@ -27,13 +28,13 @@ mod vetting;
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::watch};
 
 pub use self::{
     connect_error::{ConnectError, ConnectProblem},
@@ -41,7 +42,8 @@ pub use self::{
     url::InvalidRedisUrl,
 };
 use self::{
-    dial::Dialer,
+    dial::{Dialer, Owned},
+    journal::Journal,
     listener::Listener,
     near::{NearCache, NearLimits},
     script::Scripts,
@@ -76,6 +78,8 @@ pub struct RedisStore {
     records: Arc<Records>,
     near: Arc<NearCache>,
     listener: Listener,
+    /// Writes again what a failover may have lost.
+    healer: OnceLock<Owned>,
 }
 
 /// The sessions as Redis has them: every verb is a command.
@@ -87,6 +91,7 @@ struct Records {
     idle_timeout: Option<Duration>,
     clock: Arc<dyn Clock>,
     unreadable: AtomicU64,
+    journal: Journal,
 }
 
 /// Makes a [`RedisStore`].
@@ -226,7 +231,13 @@ impl RedisStoreBuilder {
         };
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let near = Arc::new(NearCache::new(self.near, clock.clone()));
-        let dialer = Dialer { credentials, database, tls, runtime: Handle::try_current().ok() };
+        let dialer = Dialer {
+            credentials,
+            database,
+            tls,
+            runtime: Handle::try_current().ok(),
+            primaries: watch::Sender::new(0),
+        };
         let records = Arc::new(Records {
             servers: Arc::new(Servers::new(layout, dialer, clock.clone())),
             scripts: Scripts::new(),
@@ -235,8 +246,9 @@ impl RedisStoreBuilder {
             idle_timeout: self.idle_timeout,
             clock,
             unreadable: AtomicU64::new(0),
+            journal: Journal::default(),
         });
-        Ok(RedisStore { records, near, listener: Listener::new() })
+        Ok(RedisStore { records, near, listener: Listener::new(), healer: OnceLock::new() })
     }
 }
 

@@ -42,8 +42,9 @@ async fn store(url: &str) -> Arc<RedisStore> {
     store
 }
 
+/// Without a near-cache: what it answers is Redis' answer.
 fn unconnected(url: &str) -> Arc<RedisStore> {
-    Arc::new(RedisStore::builder(url, envelope()).unwrap().build().unwrap())
+    Arc::new(RedisStore::builder(url, envelope()).unwrap().near_ttl(Duration::ZERO).build().unwrap())
 }
 
 fn refresh_token() -> RefreshToken {

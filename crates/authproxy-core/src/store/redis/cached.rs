@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{RedisStore, near::NearCache};
+use super::{RedisStore, journal, near::NearCache};
 use crate::{
     error::StoreError,
     session::{Session, SessionKey, Version},
@@ -19,6 +19,7 @@ use crate::{
 impl SessionStore for RedisStore {
     async fn create(&self, key: &SessionKey, new: NewSession) -> Result<(), CreateError> {
         self.listen();
+        self.heal();
         let ticket = self.near.ticket(key);
         let session = Arc::new(new.session.kept_under(*key));
         self.records.create(key, new).await?;
@@ -58,6 +59,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn commit(&self, lease: &Lease, commit: Commit) -> Result<Committed, StoreError> {
+        self.heal();
         let (key, session) = (&lease.key, commit.session.clone());
         let ticket = self.near.ticket(key);
         let committed = self.records.commit(lease, commit).await?;
@@ -90,6 +92,7 @@ impl SessionStore for RedisStore {
 
     async fn remove(&self, key: &SessionKey) -> Result<Option<Removed>, StoreError> {
         // Whatever comes of it, and also if nobody waits for it: nothing of the session is served unasked from here on.
+        self.heal();
         let _forgotten = Forget { near: &self.near, key };
         self.records.remove(key).await
     }
@@ -108,6 +111,13 @@ impl SessionStore for RedisStore {
 }
 
 impl RedisStore {
+    /// Writes again what a failover may lose, from now on.
+    fn heal(&self) {
+        let records = &self.records;
+        self.healer
+            .get_or_init(|| records.servers.spawn(journal::heal(Arc::downgrade(records), records.servers.primaries())));
+    }
+
     /// Hears of changes from now on. In vain where nothing is remembered.
     pub(super) fn listen(&self) {
         if self.near.serves() {

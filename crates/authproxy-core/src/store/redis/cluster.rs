@@ -113,6 +113,11 @@ impl Cluster {
         self.inner.outdated.notify_one();
     }
 
+    /// How often another primary was met, from now on.
+    pub(super) fn met(&self) -> watch::Receiver<u64> {
+        self.inner.dialer.primaries.subscribe()
+    }
+
     /// Begins a task that belongs to the store.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Owned {
         self.inner.dialer.spawn(task)

@@ -12,6 +12,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UnixStream},
     runtime::Handle,
+    sync::watch,
     task::{AbortHandle, JoinHandle},
     time::timeout,
 };
@@ -41,6 +42,8 @@ pub(super) struct Dialer {
     pub(super) tls: Option<Arc<ClientConfig>>,
     /// Where tasks run; `None`: where they are begun.
     pub(super) runtime: Option<Handle>,
+    /// How often a primary was met whose history is not that of the one before it.
+    pub(super) primaries: watch::Sender<u64>,
 }
 
 /// A task that ends with its owner.
@@ -71,8 +74,17 @@ pub(super) type Heard = Box<dyn Fn(PushInfo) -> Result<(), SendError> + Send + S
 pub(super) struct Connection {
     commands: MultiplexedConnection,
     driver: Arc<Driver>,
-    /// The server's time when the connection was made.
-    pub(super) server_time: Option<Timestamp>,
+    /// What the server was when the connection was made.
+    pub(super) primary: Option<Primary>,
+}
+
+/// A server that takes writes.
+#[derive(Clone)]
+pub(super) struct Primary {
+    /// Its time.
+    pub(super) time: Timestamp,
+    /// What its data come from: another name after every failover, and after a restart. `None` when it does not say.
+    pub(super) history: Option<String>,
 }
 
 /// The task that reads and writes.
@@ -113,7 +125,7 @@ impl Dialer {
         match purpose {
             Purpose::Primary => {
                 self.log_in(&connection).await?;
-                connection.server_time = Some(as_primary(&connection).await?);
+                connection.primary = Some(as_primary(&connection).await?);
             }
             Purpose::Directory => self.log_in(&connection).await?,
             Purpose::Sentinel => match connection.ask(Cmd::new().arg("PING")).await {
@@ -227,10 +239,11 @@ async fn greet(socket: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Result<(),
     }
 }
 
-/// Makes sure that the server takes writes; its time.
-async fn as_primary(connection: &Connection) -> Result<Timestamp, ConnectProblem> {
+/// Makes sure that the server takes writes.
+async fn as_primary(connection: &Connection) -> Result<Primary, ConnectProblem> {
     let mut pipeline = Pipeline::new();
     pipeline.cmd("TIME").cmd("ROLE").cmd("CLIENT").arg("SETNAME").arg("authproxy");
+    pipeline.cmd("INFO").arg("replication");
     let mut answers =
         connection.send(&pipeline).await.map_err(|failure| ConnectProblem::of_failure(&failure))?.into_iter();
     let time = answers.next().ok_or(ConnectProblem::NotRedis)?;
@@ -243,7 +256,14 @@ async fn as_primary(connection: &Connection) -> Result<Timestamp, ConnectProblem
         return Err(ConnectProblem::NotPrimary);
     }
     let (seconds, micros): (u64, u64) = redis::from_redis_value(time).map_err(|_| ConnectProblem::NotRedis)?;
-    Ok(Timestamp::from_secs(seconds).plus(Duration::from_micros(micros)))
+    let history = match answers.nth(1) {
+        Some(Ok(Value::BulkString(info))) => String::from_utf8_lossy(&info)
+            .lines()
+            .find_map(|line| line.strip_prefix("master_replid:"))
+            .map(|history| history.trim().to_owned()),
+        _ => None,
+    };
+    Ok(Primary { time: Timestamp::from_secs(seconds).plus(Duration::from_micros(micros)), history })
 }
 
 impl Connection {
@@ -271,7 +291,7 @@ impl Connection {
             driving.await;
         });
         let driver = Arc::new(Driver { task: task.abort_handle(), ended });
-        Ok(Self { commands, driver, server_time: None })
+        Ok(Self { commands, driver, primary: None })
     }
 
     /// Sends one command.

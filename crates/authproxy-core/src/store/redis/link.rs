@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     connect_error::{ConnectError, ConnectProblem},
-    dial::{CONNECT_TIMEOUT, Connection, Dialer, Heard, Owned, Purpose},
+    dial::{CONNECT_TIMEOUT, Connection, Dialer, Heard, Owned, Primary, Purpose},
     endpoint::Endpoint,
     failure::{Failure, Refusal},
     server_clock::ServerClock,
@@ -44,6 +44,8 @@ struct Inner {
     /// What the keeper has to look at, the worst of it.
     doubt: Mutex<Option<(Connection, Doubt)>>,
     doubted: Notify,
+    /// Where the data of the last server came from.
+    history: Mutex<Option<String>>,
 }
 
 #[derive(Clone)]
@@ -74,6 +76,7 @@ impl Link {
             state: watch::Sender::new(State::Connecting),
             doubt: Mutex::new(None),
             doubted: Notify::new(),
+            history: Mutex::new(None),
         };
         Self { inner: Arc::new(inner), keeper: OnceLock::new() }
     }
@@ -102,6 +105,11 @@ impl Link {
     /// Another connection to the same server, to hear what it says unasked.
     pub(super) async fn listen(&self, heard: Heard) -> Result<Connection, ConnectError> {
         self.inner.endpoint.listen(&self.inner.dialer, heard).await
+    }
+
+    /// How often another primary was met, from now on.
+    pub(super) fn primaries(&self) -> watch::Receiver<u64> {
+        self.inner.dialer.primaries.subscribe()
     }
 
     /// Begins a task that belongs to the store.
@@ -186,6 +194,15 @@ async fn keep(inner: Arc<Inner>) {
 }
 
 impl Inner {
+    /// Makes it known when this server's data are not what the last one had.
+    fn meet(&self, primary: &Primary) {
+        let mut known = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        if primary.history.is_none() || *known != primary.history {
+            known.clone_from(&primary.history);
+            self.dialer.primaries.send_modify(|met| *met += 1);
+        }
+    }
+
     fn look_at(&self, connection: &Connection, doubt: Doubt) {
         let mut worst = self.doubt.lock().unwrap_or_else(PoisonError::into_inner);
         if doubt == Doubt::Useless || !worst.as_ref().is_some_and(|(doubted, _)| doubted.is(connection)) {
@@ -217,8 +234,9 @@ impl Inner {
             let sent = self.clock.now();
             match self.endpoint.dial(&self.dialer, Purpose::Primary).await {
                 Ok(connection) => {
-                    if let Some(server_now) = connection.server_time {
-                        self.server_clock.observe(sent, server_now);
+                    if let Some(primary) = &connection.primary {
+                        self.server_clock.observe(sent, primary.time);
+                        self.meet(primary);
                     }
                     return connection;
                 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use redis::{Cmd, Value};
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 
 use super::{
     cluster::Cluster,
@@ -47,6 +47,14 @@ impl Servers {
                 one(&|| Endpoint::Watched { sentinels: Sentinels::new(sentinels.clone()), master: master.clone() })
             }
             Layout::Cluster(seeds) => Self::Many(Cluster::new(seeds, dialer, clock)),
+        }
+    }
+
+    /// How often another primary was met, from now on.
+    pub(super) fn primaries(&self) -> watch::Receiver<u64> {
+        match self {
+            Self::One(node) => node.link().primaries(),
+            Self::Many(cluster) => cluster.met(),
         }
     }
 

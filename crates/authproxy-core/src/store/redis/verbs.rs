@@ -14,6 +14,7 @@ use redis::{Cmd, Value};
 use super::{
     Durability, LINGER, Records,
     failure::{Failure, Refusal},
+    journal::Writes,
     names,
     node::{Manner, Node},
     record::{self, Record, Unreadable},
@@ -50,7 +51,7 @@ impl SessionStore for Records {
         let life = millis(self.life(&new.session));
         let arguments = [&record[..], life.as_bytes()];
         match self.run(&self.scripts.create, key, &arguments, REPEATABLE).await {
-            Ok(reply) if reply.word == "created" => {}
+            Ok(reply) if reply.word == "created" => self.journal.created(key, &arguments),
             Ok(_) | Err(Failure::Refused(Refusal::WrongType)) => return Err(CreateError::Exists),
             Err(Failure::Refused(Refusal::OutOfMemory)) => return Err(CreateError::Full),
             Err(failure) => return Err(CreateError::Unavailable(failure.into())),
@@ -132,6 +133,7 @@ impl SessionStore for Records {
                 if !reply.replicated {
                     tracing::warn!(session = ?key, "no replica has confirmed a token set; the primary alone has it");
                 }
+                self.journal.committed(key, &arguments);
                 self.prolong(&reply.bytes()?, &commit.session).await;
                 Ok(Committed::Stored)
             }
@@ -169,10 +171,11 @@ impl SessionStore for Records {
     async fn remove(&self, key: &SessionKey) -> Result<Option<Removed>, StoreError> {
         let (publish, channel) = self.channel(key);
         let (tombstone, name) = (millis(TOMBSTONE), key.name());
-        let arguments: [&[u8]; 4] = [tombstone.as_bytes(), publish.as_bytes(), channel.as_bytes(), &name];
+        let arguments: [&[u8]; 5] = [tombstone.as_bytes(), publish.as_bytes(), channel.as_bytes(), &name, b"0"];
         let mut reply = self.run(&self.scripts.remove, key, &arguments, ONCE).await?;
         match reply.word.as_str() {
             "removed" => {
+                self.journal.removed(key, &[&arguments[..4], &[b"1"]].concat());
                 let bytes = reply.bytes()?;
                 let Some(session) = self.session(key, &bytes, reply.node()) else { return Ok(None) };
                 self.unindex(key, &session).await;
@@ -239,6 +242,21 @@ impl Records {
                 Ok(None)
             }
             _ => Err(Failure::Nonsense),
+        }
+    }
+
+    /// Runs again what was written of a session.
+    pub(super) async fn write_again(&self, key: &SessionKey, writes: &Writes) {
+        let scripts = &self.scripts;
+        let all =
+            [(&scripts.create, &writes.create), (&scripts.commit, &writes.commit), (&scripts.remove, &writes.remove)];
+        for (script, arguments) in all {
+            let Some(arguments) = arguments else { continue };
+            let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
+            if let Err(failure) = self.run(script, key, &arguments, REPEATABLE).await {
+                tracing::warn!(session = ?key, %failure, "what a failover may have lost was not written again");
+                return;
+            }
         }
     }
 

@@ -64,29 +64,63 @@ async fn waiting_for_a_replica_holds_up_no_other_command() {
     assert!(loaded_after < std::time::Duration::from_millis(150), "{loaded_after:?}");
 }
 
+/// A failover that loses what is written meanwhile, although Redis has confirmed it.
+async fn losing_what_is_written(watched: &mut RedisSentinel, write: impl AsyncFnOnce()) {
+    let primary = watched.primary().await;
+    let replicas: Vec<_> = (0..watched.nodes.len()).filter(|place| *place != primary).collect();
+    for replica in &replicas {
+        let offset = async |node: &RedisServer| node.info("replication", "master_repl_offset").await;
+        ask_until("the replica to have everything so far", async || {
+            (offset(&watched.nodes[*replica]).await == offset(&watched.nodes[primary]).await).then_some(())
+        })
+        .await;
+        watched.nodes[*replica].pause();
+    }
+    watched.nodes[primary].cli(&["CLIENT", "KILL", "TYPE", "replica"]).await;
+    write().await;
+    watched.nodes[primary].kill();
+    for replica in &replicas {
+        watched.nodes[*replica].resume();
+    }
+    watched.primary_other_than(primary).await;
+}
+
+/// A login, a token set, a logout: whoever wrote them writes them again to the next primary.
+#[tokio::test]
+async fn what_a_failover_has_lost_is_written_again_by_the_node_that_wrote_it() {
+    let mut watched = RedisSentinel::start().await;
+    let (store, witness) = (store(&watched.url()).await, super::unconnected(&watched.url()));
+    let (rotated, closed) = (open(&store).await, open(&store).await);
+    let (mut opened, mut second) = (None, None);
+    losing_what_is_written(&mut watched, async || {
+        second = Some(refresh(&store, &rotated).await);
+        assert!(store.remove(&closed).await.unwrap().is_some());
+        opened = Some(open(&store).await);
+    })
+    .await;
+    let (opened, second) = (opened.unwrap(), second.unwrap());
+    ask_until("everything to be written again", async || {
+        let versions = [witness.load(&rotated).await, witness.load(&opened).await, witness.load(&closed).await]
+            .map(|loaded| loaded.ok().map(|session| session.map(|session| session.version)));
+        (versions == [Some(Some(second.version)), Some(Some(Version::FIRST)), Some(None)]).then_some(())
+    })
+    .await;
+    let current = witness.load(&rotated).await.unwrap().unwrap();
+    assert_eq!(current.access_token.expose_secret(), second.access_token.expose_secret());
+    refresh(&witness, &rotated).await;
+    refresh(&witness, &opened).await;
+}
+
 /// What `Async` can lose: the replicas are cut off, the primary dies, and with it an intent that nobody else has.
 #[tokio::test]
 async fn without_waiting_a_failover_can_lose_an_intent() {
     let mut watched = RedisSentinel::start().await;
     let store = store(&watched.url()).await;
     let key = open(&store).await;
-    let primary = watched.primary().await;
-    ask_until("the replicas to have the session", async || {
-        let replicas = watched.nodes[primary].cli(&["WAIT", "2", "100"]).await;
-        (replicas == "2").then_some(())
+    losing_what_is_written(&mut watched, async || {
+        granted(&store, &key, Version::FIRST).await;
     })
     .await;
-    let replicas: Vec<_> = (0..watched.nodes.len()).filter(|place| *place != primary).collect();
-    for replica in &replicas {
-        watched.nodes[*replica].pause();
-    }
-    watched.nodes[primary].cli(&["CLIENT", "KILL", "TYPE", "replica"]).await;
-    granted(&store, &key, Version::FIRST).await;
-    watched.nodes[primary].kill();
-    for replica in &replicas {
-        watched.nodes[*replica].resume();
-    }
-    watched.primary_other_than(primary).await;
     found_again(&store, &key).await;
     let begun = ask_until("the new primary", async || store.begin(&key, begin_on(Version::FIRST)).await.ok()).await;
     assert!(matches!(begun, Begun::Granted { .. }), "a second attempt is granted: {begun:?}");
