@@ -81,6 +81,7 @@ impl Scene {
             commits: &self.commits,
             incidents: &self.incidents,
             limits,
+            began: self.began,
         };
         case.judge().broken.len()
     }

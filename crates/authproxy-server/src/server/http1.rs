@@ -88,10 +88,10 @@ where
         is_last.store(true, Ordering::Relaxed);
         sleep(LAST_CALL).await;
     });
-    let mut is_told = false;
+    let mut told = false;
     let outcome = poll_fn(|cx| {
-        if !is_told && drained.as_mut().poll(cx).is_ready() {
-            is_told = true;
+        if !told && drained.as_mut().poll(cx).is_ready() {
+            told = true;
             Pin::new(&mut connection).graceful_shutdown();
         }
         connection.poll_without_shutdown(cx)
