@@ -100,6 +100,7 @@ impl Store {
 
 fn redis(config: &Config, clock: Arc<dyn Clock>) -> Result<RedisStore, StoreError> {
     let store = &config.store;
+    RedisStore::check_url(&store.url)?;
     let envelope = Envelope::new(store.secrets.iter().map(|secret| secret.as_str()))?;
     let durability = match store.durability {
         Durability::Async => RedisDurability::Async,

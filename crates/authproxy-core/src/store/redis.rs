@@ -94,6 +94,9 @@ struct Records {
     journal: Journal,
 }
 
+/// A use is written down when the last one that is written is older than this part of the idle timeout.
+const USES_PER_IDLE_TIMEOUT: u32 = 10;
+
 /// Makes a [`RedisStore`].
 #[must_use]
 pub struct RedisStoreBuilder {
@@ -183,7 +186,7 @@ impl RedisStoreBuilder {
 
     /// The manager's [`idle_timeout`](crate::manager::ManagerConfig::idle_timeout), where it has one: the store then
     /// writes down when a session was used, to within a tenth of it, so that a use on one node counts on all. Default
-    /// none: a session that a node reads counts as used then.
+    /// none: a session that a node reads counts as used then. Bounds [`near_ttl`](Self::near_ttl) to the same tenth.
     pub fn idle_timeout(mut self, idle_timeout: Option<Duration>) -> Self {
         self.idle_timeout = idle_timeout;
         self
@@ -230,7 +233,12 @@ impl RedisStoreBuilder {
             (false, None) => None,
         };
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
-        let near = Arc::new(NearCache::new(self.near, clock.clone()));
+        let mut near = self.near;
+        if let Some(idle_timeout) = self.idle_timeout {
+            // What is served unasked is used unseen by the other nodes.
+            near.near_ttl = near.near_ttl.min(idle_timeout / USES_PER_IDLE_TIMEOUT);
+        }
+        let near = Arc::new(NearCache::new(near, clock.clone()));
         let dialer = Dialer {
             credentials,
             database,

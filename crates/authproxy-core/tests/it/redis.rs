@@ -35,14 +35,13 @@ fn envelope() -> Envelope {
     Envelope::new([SECRET]).unwrap()
 }
 
-/// A node's store, connected.
+/// A node's store, connected; without a near-cache: what it answers is Redis' answer.
 async fn store(url: &str) -> Arc<RedisStore> {
     let store = unconnected(url);
     store.ready().await.unwrap();
     store
 }
 
-/// Without a near-cache: what it answers is Redis' answer.
 fn unconnected(url: &str) -> Arc<RedisStore> {
     Arc::new(RedisStore::builder(url, envelope()).unwrap().near_ttl(Duration::ZERO).build().unwrap())
 }

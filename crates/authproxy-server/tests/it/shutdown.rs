@@ -81,7 +81,7 @@ async fn a_configuration_that_cannot_work_is_named() {
         ((|config| config.auth_url = None) as fn(&mut Config), "auth_url"),
         (|config| config.auth_url = Some("ftp://a".into()), "auth_url"),
         (|config| config.store.url = "postgres://a".into(), "store.url"),
-        (|config| config.store.url = "redis://a".into(), "store.secrets"),
+        (|config| config.store.url = "redis://127.0.0.1:9".into(), "store.secrets"),
         (|config| config.store.capacity = 0, "store.capacity"),
         (|config| config.limits.connections = 0, "limits.connections"),
         (|config| config.allowed_origins = vec!["*".into()], "allowed_origins"),

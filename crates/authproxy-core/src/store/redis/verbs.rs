@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use redis::{Cmd, Value};
 
 use super::{
-    Durability, LINGER, Records,
+    Durability, LINGER, Records, USES_PER_IDLE_TIMEOUT,
     failure::{Failure, Refusal},
     journal::Writes,
     names,
@@ -226,7 +226,7 @@ impl Records {
 
     /// Loads a session and records that it is used, unless it was left for too long: it then says so.
     async fn touch(&self, key: &SessionKey, idle_timeout: Duration) -> Result<Option<Arc<Session>>, Failure> {
-        let (write_after, left_after) = (millis(idle_timeout / 10), millis(idle_timeout));
+        let (write_after, left_after) = (millis(idle_timeout / USES_PER_IDLE_TIMEOUT), millis(idle_timeout));
         let arguments = [write_after.as_bytes(), left_after.as_bytes()];
         let mut reply = self.run(&self.scripts.touch, key, &arguments, REPEATABLE).await?;
         match reply.word.as_str() {

@@ -222,8 +222,11 @@ async fn an_expired_token_is_no_token_while_redis_is_away() {
 async fn a_server_that_comes_back_empty_has_no_sessions_for_the_near_cache_either() {
     let mut server = RedisServer::start().await;
     let fleet = Fleet::on(&server);
-    let node = fleet.node(NEAR_TTL).await;
-    let key = node.open().await;
+    let (elsewhere, node) = (fleet.node(NEAR_TTL).await, fleet.node(NEAR_TTL).await);
+    let key = elsewhere.open().await;
+    assert!(node.manager.access_token(&key).await.is_ok());
+    // A node that is there to the end writes again what it has written last.
+    drop(elsewhere);
     server.restart().await;
     let unknown = |answer: &Result<_, TokenError>| matches!(answer, Err(TokenError::LogInAgain(LogInReason::Unknown)));
     ask_until("the loss to be noticed", async || {

@@ -11,7 +11,7 @@ use authproxy_core::{
 use authproxy_testing::redis::{RedisServer, ask_until};
 use tokio::time::Instant;
 
-use super::{envelope, granted, open, refresh, store};
+use super::{envelope, granted, open, refresh};
 
 pub const NEAR_TTL: Duration = Duration::from_secs(5);
 const STALE_MAX: Duration = Duration::from_secs(60);
@@ -25,6 +25,13 @@ async fn node(url: &str, near_ttl: Duration) -> (Arc<RedisStore>, ManualClock) {
     let node = Arc::new(builder.clock(Arc::new(clock.clone())).build().unwrap());
     node.ready().await.unwrap();
     (node, clock)
+}
+
+/// A node's store with its near-cache, connected and listening.
+pub async fn store(url: &str) -> Arc<RedisStore> {
+    let store = Arc::new(RedisStore::builder(url, envelope()).unwrap().build().unwrap());
+    store.ready().await.unwrap();
+    store
 }
 
 /// Has a node know the session, and serve it unasked.

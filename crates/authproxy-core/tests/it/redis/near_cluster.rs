@@ -6,8 +6,8 @@ use authproxy_core::{SessionId, SessionKey, SessionStore, store::RedisStore};
 use authproxy_testing::redis::{RedisCluster, RedisSentinel, ask_until};
 
 use super::{
-    near::{assert_holds_soon, until_unserved},
-    new_session, store,
+    near::{assert_holds_soon, store, until_unserved},
+    new_session,
 };
 
 /// Opens a session here and has it known there, whatever is moving; asks again where Redis cannot be asked.

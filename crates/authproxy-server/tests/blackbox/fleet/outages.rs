@@ -98,9 +98,14 @@ async fn sessions_survive_a_restart_of_redis_with_its_data_and_are_served_within
 /// What was lost with Redis' memory is no session any more: a clear 401, and logins work at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_comes_back_empty_asks_for_new_logins_and_nothing_worse() {
-    let mut world = World::of_two(&[("AUTHPROXY_STORE__NEAR_TTL", "100ms")]).await;
+    let environment = [("AUTHPROXY_STORE__NEAR_TTL", "100ms")];
+    let mut world = World::of_two(&environment).await;
     let [here, there] = world.addresses();
-    let cookie = log_in(here).cookie_pair();
+    let elsewhere = world.node(&environment);
+    let cookie = log_in(elsewhere.address).cookie_pair();
+    assert_eq!(protected(&cookie).send(here).status, 200);
+    // A node that is there to the end writes again what it has written last.
+    drop(elsewhere);
     world.redis.restart().await;
     for address in [here, there] {
         poll_until("the lost session is unknown", || {

@@ -18,6 +18,11 @@ fn short(route: &mut RouteConfig) {
     (route.connect_timeout, route.first_byte_timeout, route.idle_timeout) = (SHORT, SHORT, SHORT);
 }
 
+/// A site that keeps one connection to its upstream at rest, however many asked.
+async fn with_one_pool() -> Site {
+    Site::on_one_thread(FakeUpstream::start().await, |config| config.route.iter_mut().for_each(short)).await
+}
+
 /// The reply to a request, which has to come soon; it says nothing of where the upstream is.
 async fn soon(address: std::net::SocketAddr, ask: &Ask, secrets: &[&str]) -> Reply {
     let began = Instant::now();
@@ -109,7 +114,7 @@ async fn a_tls_handshake_that_does_not_end_is_504() {
 
 #[tokio::test]
 async fn an_upstream_without_a_first_byte_is_504() {
-    let site = Site::with_routes(short).await;
+    let site = with_one_pool().await;
     site.upstream.on("/api/slow", Play::never());
     let address = site.upstream.addr().to_string();
     for ask in [site.get("/api/slow"), site.post("/api/slow", "body"), site.post("/api/slow", &"x".repeat(100_000))] {
@@ -132,7 +137,7 @@ async fn an_upstream_that_stops_inside_its_head_is_504() {
 
 #[tokio::test]
 async fn a_body_that_stops_breaks_off_in_time_and_does_not_look_complete() {
-    let site = Site::with_routes(short).await;
+    let site = with_one_pool().await;
     let gate = Gate::new();
     site.upstream.on("/api/slow", Play::held_in_body(&gate, &Answer::json(200, "0123456789")));
     let reply = soon(site.proxy.address, &site.get("/api/slow"), &[]).await;
