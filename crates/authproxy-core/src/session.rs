@@ -185,7 +185,7 @@ pub enum DeathReason {
 #[derive(Debug)]
 #[repr(C)]
 pub struct Session {
-    /// What it is kept under, as the memory store has stamped it.
+    /// What it is kept under, as its store has stamped it.
     pub(crate) key: SessionKey,
     /// When this access token is to be refreshed, waited for, dropped.
     pub zones: Zones,
@@ -205,6 +205,8 @@ pub struct Session {
     pub issued_at: Timestamp,
     /// When the user logged in.
     pub opened_at: Timestamp,
+    /// The memory store's record of it, with what is published to nobody.
+    pub(crate) record: Option<std::sync::Arc<crate::store::SharedRecord>>,
     pub(crate) announced: AtomicBool,
     pub(crate) announced_by_gateway: AtomicBool,
 }
@@ -229,6 +231,7 @@ impl Session {
             ends_at,
             standing: Standing::Live,
             last_used: AtomicU64::new(issued_at.as_millis()),
+            record: None,
             announced: AtomicBool::new(true), // the login's own answer does that
             announced_by_gateway: AtomicBool::new(true),
         }
@@ -263,9 +266,16 @@ impl Session {
     }
 
     /// The same session, stamped with the key that it is kept under.
+    #[cfg(feature = "redis")]
     #[must_use]
     pub(crate) fn kept_under(&self, key: SessionKey) -> Self {
-        Self { key, ..self.copy() }
+        Self { key, record: None, ..self.copy() }
+    }
+
+    /// The same session, stamped with the key that it is kept under in memory, and with its record there.
+    #[must_use]
+    pub(crate) fn kept_with(&self, key: SessionKey, record: std::sync::Arc<crate::store::SharedRecord>) -> Self {
+        Self { key, record: Some(record), ..self.copy() }
     }
 
     /// This session as another version of it, kept under `key`, is read from a store that knows when it was used.
@@ -311,6 +321,7 @@ impl Session {
             ends_at: self.ends_at,
             standing: self.standing,
             last_used: AtomicU64::new(self.last_used.load(Ordering::Relaxed)),
+            record: self.record.clone(),
             announced: AtomicBool::new(self.announced.load(Ordering::Relaxed)),
             announced_by_gateway: AtomicBool::new(self.announced_by_gateway.load(Ordering::Relaxed)),
         }

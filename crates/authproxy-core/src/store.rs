@@ -12,6 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
+pub(crate) use self::memory::SharedRecord;
 #[cfg(feature = "redis")]
 pub use self::redis::{
     ConnectError, ConnectProblem, Durability, InvalidRedisTls, InvalidRedisUrl, RedisStore, RedisStoreBuilder, RedisTls,

@@ -1,9 +1,9 @@
 //! [`MemoryStore`]: sessions in this process' memory.
 //!
-//! moka owns the records and forgets them in time; a lock-free index beside it publishes the current version of each,
-//! because a lookup in moka costs several times what a request may spend (`cargo bench --bench index`).
-//! Every change of a living record, in either of them, happens under that record's lock, so the two cannot disagree.
+//! A lock-free index publishes the current version of each session, and each version leads to its session's record,
+//! which only verbs under the record's lock see. Every change of a session, in the index too, happens under that lock.
 
+mod agenda;
 mod index;
 mod lineage;
 mod record;
@@ -12,32 +12,31 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_trait::async_trait;
-use moka::notification::RemovalCause;
 
-use self::{
-    index::Index,
-    lineage::Lineage,
-    record::{Entry, Record},
-};
+pub(crate) use self::record::SharedRecord;
+use self::{agenda::Agenda, index::Index, lineage::Lineage, record::Record};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
     error::StoreError,
     session::{Session, SessionKey},
     store::{
         Abort, Aborted, Begin, Begun, Commit, Committed, CreateError, Exchanged, HandedOut, Lease, NewSession, Removed,
-        SessionStore, key_hasher::KeyHasher,
+        SessionStore,
     },
     token::RefreshToken,
 };
 
 /// How long a session is kept after its end, so that its browser is told "expired" and not "unknown".
 const LINGER: Duration = Duration::from_mins(5);
+
+/// How many sessions a login looks at to forget them: more than it adds, so that nothing piles up.
+const LOOKED_AT: usize = 16;
 
 /// How many handed-out tokens of a session are remembered as long as it lives; older ones until they would have expired.
 const REMEMBERED_PER_SESSION: usize = 64;
@@ -51,9 +50,9 @@ const REMEMBERED_PER_SESSION: usize = 64;
 /// assert_eq!(store.len(), 0);
 /// ```
 pub struct MemoryStore {
-    records: moka::sync::Cache<SessionKey, Arc<Entry>, KeyHasher>,
-    published: Arc<Index>,
-    len: Arc<AtomicUsize>,
+    published: Index,
+    agenda: Agenda,
+    len: AtomicUsize,
     lineage: Lineage,
     capacity: usize,
     clock: Arc<dyn Clock>,
@@ -67,18 +66,14 @@ impl MemoryStore {
 
     /// A store for at most `capacity` sessions, on a clock of the caller's.
     pub fn with_clock(capacity: usize, clock: Arc<dyn Clock>) -> Self {
-        let published = Arc::new(Index::new(capacity));
-        let len = Arc::new(AtomicUsize::new(0));
-        let (forget_in, counted) = (published.clone(), len.clone());
-        let records = moka::sync::Cache::builder()
-            .expire_after(UntilForgotten { clock: clock.clone() })
-            .eviction_listener(move |key: Arc<SessionKey>, _, cause| {
-                if cause == RemovalCause::Expired {
-                    unpublish(&forget_in, &counted, &key);
-                }
-            })
-            .build_with_hasher(KeyHasher);
-        Self { records, published, len, lineage: Lineage::new(clock.clone()), capacity, clock }
+        Self {
+            published: Index::new(capacity),
+            agenda: Agenda::new(),
+            len: AtomicUsize::new(0),
+            lineage: Lineage::new(clock.clone()),
+            capacity,
+            clock,
+        }
     }
 
     /// How many sessions are kept, counting those that ended a short while ago.
@@ -91,60 +86,98 @@ impl MemoryStore {
         self.len() == 0
     }
 
-    fn reserve(&self) -> Result<(), CreateError> {
+    fn reserve(&self) -> bool {
         let room = |len: usize| (len < self.capacity).then_some(len + 1);
-        self.len.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).map(drop).map_err(|_| CreateError::Full)
+        self.len.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok()
     }
 
     /// Remembers that a session's refresh token was given away, until the session is forgotten.
-    fn hand_out(&self, record: &mut Record, token: &RefreshToken, key: SessionKey) {
-        let session = &record.session;
-        let fingerprint = self.lineage.hand_out(token, key, session.version, session.ends_at.plus(LINGER));
-        if record.handed_out.len() == REMEMBERED_PER_SESSION {
-            record.handed_out.remove(0);
-        }
-        record.handed_out.push(fingerprint);
+    fn hand_out(&self, record: &mut Record, session: &Session, token: &RefreshToken) {
+        let fingerprint = self.lineage.hand_out(token, session.key, session.version, forget_at(session));
+        let remembered = record.handed_out.len().min(REMEMBERED_PER_SESSION - 1);
+        let (_, latest) = record.handed_out.split_at(record.handed_out.len() - remembered);
+        record.handed_out = [latest, &[fingerprint]].concat().into();
     }
 
-    /// Runs `change` on a living record under its lock and publishes what it made of the session.
-    fn change<T>(&self, key: &SessionKey, change: impl FnOnce(&mut Record, Timestamp) -> T) -> Option<T> {
-        let entry = self.records.get(key)?;
-        let mut record = entry.lock();
-        if record.removed {
-            return None;
-        }
-        let before = record.session.clone();
-        let result = change(&mut record, self.clock.now());
-        if !Arc::ptr_eq(&before, &record.session) {
-            self.published.insert(record.session.clone());
-            let forget_at = record.session.ends_at.plus(LINGER);
-            entry.forget_at.store(forget_at.as_millis(), Ordering::Relaxed);
+    /// Runs `change` on a living session under its record's lock and publishes what it made of it.
+    fn change<T>(
+        &self,
+        key: &SessionKey,
+        change: impl FnOnce(&mut Record, &mut Arc<Session>, Timestamp) -> T,
+    ) -> Option<T> {
+        let record = self.published.get(key)?.record.clone()?;
+        let mut record = record.lock();
+        // It may have been removed or changed before the lock was ours, but not since.
+        let before = if record.removed { None } else { self.published.get(key) }?;
+        let mut session = before.clone();
+        let result = change(&mut record, &mut session, self.clock.now());
+        if !Arc::ptr_eq(&before, &session) {
             for fingerprint in &record.handed_out {
-                self.lineage.keep_until(fingerprint, forget_at);
+                self.lineage.keep_until(fingerprint, forget_at(&session));
             }
-            self.records.insert(*key, entry.clone()); // moves the expiry; still under the record's lock
+            self.published.insert(session);
         }
         Some(result)
     }
+
+    /// Ends a session under its record's lock: no verb finds it from here on. Its refresh token.
+    fn end(&self, record: &mut Record, key: &SessionKey) -> Option<RefreshToken> {
+        record.removed = true;
+        if self.published.remove(key).is_some() {
+            self.len.fetch_sub(1, Ordering::Relaxed);
+        }
+        record.refresh_token.take()
+    }
+
+    /// Looks at up to `most` sessions that may have ended long enough ago, and forgets those. How many it looked at.
+    fn forget(&self, most: usize) -> usize {
+        let now = self.clock.now();
+        let due = self.agenda.take_due(now, most);
+        for hash in &due {
+            for session in self.published.hashed(*hash) {
+                let forgotten = self.change(&session.key, |record, session, _| {
+                    let is_over = forget_at(session) <= now;
+                    if is_over {
+                        drop(self.end(record, &session.key));
+                    }
+                    is_over
+                });
+                if forgotten == Some(false) {
+                    self.agenda.add(*hash, forget_at(&session), now);
+                }
+            }
+        }
+        due.len()
+    }
+}
+
+/// When nothing of a session is to be found any more.
+fn forget_at(session: &Session) -> Timestamp {
+    session.ends_at.plus(LINGER)
 }
 
 #[async_trait]
 impl SessionStore for MemoryStore {
     async fn create(&self, key: &SessionKey, new: NewSession) -> Result<(), CreateError> {
-        self.reserve()?;
-        let session = Arc::new(new.session.kept_under(*key));
+        self.forget(LOOKED_AT);
+        if !self.reserve() {
+            self.maintain();
+            if !self.reserve() {
+                return Err(CreateError::Full);
+            }
+        }
         let handed_out = new.refresh_token.clone().filter(|_| new.handed_out);
-        let entry = Arc::new(Entry::new(session.clone(), new.refresh_token, LINGER));
-        let mut record = entry.lock(); // nobody sees the session between its two maps
-        let kept = self.records.entry(*key).or_insert_with(|| entry.clone());
-        if !Arc::ptr_eq(kept.value(), &entry) {
+        let record = Arc::new(SharedRecord::new(new.refresh_token));
+        let session = Arc::new(new.session.kept_with(*key, record.clone()));
+        let mut record = record.lock(); // nobody changes the session before all of it is there
+        if !self.published.insert_new(session.clone()) {
             self.len.fetch_sub(1, Ordering::Relaxed);
             return Err(CreateError::Exists);
         }
         if let Some(token) = handed_out {
-            self.hand_out(&mut record, &token, *key);
+            self.hand_out(&mut record, &session, &token);
         }
-        self.published.insert(session);
+        self.agenda.add(key.spread(), forget_at(&session), self.clock.now());
         Ok(())
     }
 
@@ -157,27 +190,25 @@ impl SessionStore for MemoryStore {
     }
 
     async fn begin(&self, key: &SessionKey, begin: Begin) -> Result<Begun, StoreError> {
-        Ok(self.change(key, |record, now| record.begin(*key, begin, now)).unwrap_or(Begun::Missing))
+        let granted = self.change(key, |record, session, now| record.begin(session, *key, begin, now));
+        Ok(granted.unwrap_or(Begun::Missing))
     }
 
     async fn commit(&self, lease: &Lease, commit: Commit) -> Result<Committed, StoreError> {
-        Ok(self.change(&lease.key, |record, _| record.commit(lease, commit)).unwrap_or(Committed::Gone))
+        let committed = self.change(&lease.key, |record, session, _| record.commit(session, lease, commit));
+        Ok(committed.unwrap_or(Committed::Gone))
     }
 
     async fn abort(&self, lease: &Lease, abort: Abort) -> Result<Aborted, StoreError> {
-        Ok(self.change(&lease.key, |record, _| record.abort(lease, abort)).unwrap_or(Aborted::Fenced))
+        let aborted = self.change(&lease.key, |record, session, _| record.abort(session, lease, abort));
+        Ok(aborted.unwrap_or(Aborted::Fenced))
     }
 
     async fn remove(&self, key: &SessionKey) -> Result<Option<Removed>, StoreError> {
-        let Some(entry) = self.records.get(key) else { return Ok(None) };
-        let mut record = entry.lock();
-        if record.removed {
-            return Ok(None);
-        }
-        record.removed = true;
-        self.records.invalidate(key);
-        unpublish(&self.published, &self.len, key);
-        Ok(Some(Removed { session: record.session.clone(), refresh_token: record.refresh_token.take() }))
+        Ok(self.change(key, |record, session, _| {
+            let refresh_token = self.end(record, key);
+            Removed { session: session.clone(), refresh_token }
+        }))
     }
 
     async fn find_handed_out(&self, refresh_token: &RefreshToken) -> Result<Option<HandedOut>, StoreError> {
@@ -186,20 +217,20 @@ impl SessionStore for MemoryStore {
 
     async fn exchange(&self, presented: &RefreshToken) -> Result<Exchanged, StoreError> {
         let Some(found) = self.lineage.find(presented) else { return Ok(Exchanged::Missing) };
-        let exchanged = self.change(&found.key, |record, now| {
-            let alive = now < record.session.ends_at && record.dead.is_none();
+        let exchanged = self.change(&found.key, |record, session, now| {
+            let alive = now < session.ends_at && record.dead.is_none();
             let Some(current) = record.refresh_token.clone().filter(|_| alive) else { return Exchanged::Missing };
             if !self.lineage.take(presented) {
                 return Exchanged::Already;
             }
-            self.hand_out(record, &current, found.key); // the presented one again, where the service does not rotate
-            Exchanged::Current { session: record.session.clone(), refresh_token: current }
+            self.hand_out(record, session, &current); // the presented one again, where the service does not rotate
+            Exchanged::Current { session: session.clone(), refresh_token: current }
         });
         Ok(exchanged.unwrap_or(Exchanged::Missing))
     }
 
     fn maintain(&self) {
-        self.records.run_pending_tasks();
+        while self.forget(LOOKED_AT) > 0 {}
         self.lineage.maintain();
     }
 }
@@ -210,38 +241,5 @@ impl fmt::Debug for MemoryStore {
             .field("len", &self.len())
             .field("capacity", &self.capacity)
             .finish_non_exhaustive()
-    }
-}
-
-fn unpublish(published: &Index, len: &AtomicUsize, key: &SessionKey) {
-    if published.remove(key).is_some() {
-        len.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Tells moka how long to keep a record: until its own `forget_at`, never for ever.
-struct UntilForgotten {
-    clock: Arc<dyn Clock>,
-}
-
-impl UntilForgotten {
-    fn left(&self, forget_at: &AtomicU64) -> Duration {
-        Timestamp::from_millis(forget_at.load(Ordering::Relaxed)).since(self.clock.now())
-    }
-}
-
-impl moka::Expiry<SessionKey, Arc<Entry>> for UntilForgotten {
-    fn expire_after_create(&self, _: &SessionKey, entry: &Arc<Entry>, _: Instant) -> Option<Duration> {
-        Some(self.left(&entry.forget_at))
-    }
-
-    fn expire_after_update(
-        &self,
-        _: &SessionKey,
-        entry: &Arc<Entry>,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        Some(self.left(&entry.forget_at))
     }
 }

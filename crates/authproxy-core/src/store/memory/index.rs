@@ -51,7 +51,7 @@ impl Index {
     pub(super) fn get(&self, key: &SessionKey) -> Option<Arc<Session>> {
         loop {
             let buckets = self.buckets.load(Ordering::Acquire);
-            let found = self.bucket(number(key, buckets)).get(key);
+            let found = self.bucket(number(key.spread(), buckets)).get(key);
             // A split publishes its bucket, then empties the old one: who misses a session there sees the new number.
             if found.is_some() || self.buckets.load(Ordering::Acquire) == buckets {
                 return found;
@@ -62,29 +62,52 @@ impl Index {
     /// Puts a session under its own key, in the place of an earlier version.
     pub(super) fn insert(&self, session: Arc<Session>) {
         let mut len = self.write();
+        let replaced = self.put(&mut len, session);
+        drop(len); // before the session, whose drop wipes its token
+        drop(replaced);
+    }
+
+    fn put(&self, len: &mut usize, session: Arc<Session>) -> Option<Arc<Session>> {
         let buckets = self.buckets.load(Ordering::Relaxed);
-        let replaced = self.bucket(number(&session.key, buckets)).insert(session);
+        let replaced = self.bucket(number(session.key.spread(), buckets)).insert(session);
         if replaced.is_none() {
             *len += 1;
             if *len > buckets * LOAD && buckets < self.segments.len() * SEGMENT {
                 self.split(buckets);
             }
         }
-        drop(len); // before the session, whose drop wipes its token
+        replaced
     }
 
     /// Takes out the session with this key: when this returns no lookup finds it.
     pub(super) fn remove(&self, key: &SessionKey) -> Option<Arc<Session>> {
         let mut len = self.write();
-        let removed = self.bucket(number(key, self.buckets.load(Ordering::Relaxed))).remove(key);
+        let removed = self.bucket(number(key.spread(), self.buckets.load(Ordering::Relaxed))).remove(key);
         *len -= usize::from(removed.is_some());
         removed
+    }
+
+    /// Puts a session under its own key, unless there is one already.
+    pub(super) fn insert_new(&self, session: Arc<Session>) -> bool {
+        let mut len = self.write();
+        let is_new = self.get(&session.key).is_none();
+        if is_new {
+            self.put(&mut len, session);
+        }
+        is_new
+    }
+
+    /// Every session whose key hashes to this: one, and hardly ever more.
+    pub(super) fn hashed(&self, hash: u64) -> Vec<Arc<Session>> {
+        let _len = self.write(); // nothing moves meanwhile
+        let bucket = self.bucket(number(hash, self.buckets.load(Ordering::Relaxed)));
+        bucket.sessions().filter(|session| session.key.spread() == hash).collect()
     }
 
     /// Adds bucket `new` and moves to it what belongs there, all from one bucket.
     fn split(&self, new: usize) {
         let old = self.bucket(new - (1 << new.ilog2()));
-        let moving: Vec<_> = old.sessions().filter(|session| number(&session.key, new + 1) == new).collect();
+        let moving: Vec<_> = old.sessions().filter(|session| number(session.key.spread(), new + 1) == new).collect();
         for session in &moving {
             self.bucket(new).insert(session.clone());
         }
@@ -108,10 +131,10 @@ impl Index {
     }
 }
 
-/// The bucket of a key among `buckets`: as many low bits of its hash as name one that is there already.
-fn number(key: &SessionKey, buckets: usize) -> usize {
+/// The bucket of a key's hash among `buckets`: as many of its low bits as name one that is there already.
+fn number(hash: u64, buckets: usize) -> usize {
     #[allow(clippy::cast_possible_truncation)] // its low bits are asked for
-    let hash = key.spread() as usize;
+    let hash = hash as usize;
     let mask = buckets.next_power_of_two() - 1;
     let number = hash & mask;
     if number < buckets { number } else { number & (mask >> 1) }

@@ -1,8 +1,9 @@
-//! One session's record and what each verb does to it: pure, under the record's lock.
+//! One session's record and what each verb does to it and to the session as it is published: pure, under the record's
+//! lock.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
-    time::Duration,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use crate::{
@@ -14,144 +15,161 @@ use crate::{
     token::RefreshToken,
 };
 
-/// A record with its lock and the instant at which it is forgotten.
-pub(super) struct Entry {
-    record: Mutex<Record>,
-    pub(super) forget_at: AtomicU64,
-}
+/// A record under its lock.
+pub(crate) struct SharedRecord(Mutex<Record>);
 
-/// One session: what is published, and what only the holder of a lease may see.
+/// What is kept of a session beside what is published of it: only the holder of a lease may see it.
+///
+/// There is one for each session, so whatever few sessions need is boxed.
 pub(super) struct Record {
-    pub(super) session: Arc<Session>,
     pub(super) refresh_token: Option<RefreshToken>,
-    pub(super) dead: Option<DeathReason>,
-    pub(super) removed: bool,
-    /// What was handed out of this session, the newest last.
-    pub(super) handed_out: Vec<Fingerprint>,
-    /// Boxed: few sessions are being refreshed at any moment.
-    attempt: Option<Box<Attempt>>,
-    /// The first intent to present the current refresh token, once an attempt to do so has an unknown outcome.
-    doubt_since: Option<Timestamp>,
     /// Whose commits were stored last, the newer first: a repeat is answered as the first time, also after one more.
     committed: [Option<PlainId>; 2],
+    /// What was handed out of this session, the newest last.
+    pub(super) handed_out: Box<[Fingerprint]>,
+    presenting: Option<Box<Presenting>>,
+    pub(super) dead: Option<DeathReason>,
+    /// It is published no more, and never will be again.
+    pub(super) removed: bool,
 }
 
-/// An [`AttemptId`] without a number's alignment, which would cost every record 60 bytes.
+/// An [`AttemptId`] without a number's alignment, which would cost every record padding.
 type PlainId = [u8; 16];
 
+/// What is under way with the refresh token, or ended without an answer.
+#[derive(Default)]
+struct Presenting {
+    attempt: Option<Attempt>,
+    /// The first intent to present the current refresh token, once an attempt to do so has an unknown outcome.
+    doubt_since: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy)]
 struct Attempt {
     id: AttemptId,
     lease_ends_at: Timestamp,
     first_intent: Timestamp,
 }
 
-impl Entry {
-    pub(super) fn new(session: Arc<Session>, refresh_token: Option<RefreshToken>, linger: Duration) -> Self {
-        let forget_at = AtomicU64::new(session.ends_at.plus(linger).as_millis());
-        let record = Record {
-            session,
+impl SharedRecord {
+    pub(super) fn new(refresh_token: Option<RefreshToken>) -> Self {
+        Self(Mutex::new(Record {
             refresh_token,
+            committed: [None; 2],
+            handed_out: <_>::default(),
+            presenting: None,
             dead: None,
             removed: false,
-            handed_out: Vec::new(),
-            attempt: None,
-            doubt_since: None,
-            committed: [None; 2],
-        };
-        Self { record: Mutex::new(record), forget_at }
+        }))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Record> {
         // No verb leaves a record half changed, so a panic elsewhere under the lock spoils nothing.
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for SharedRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedRecord").finish_non_exhaustive()
     }
 }
 
 impl Record {
-    pub(super) fn begin(&mut self, key: SessionKey, begin: Begin, now: Timestamp) -> Begun {
+    pub(super) fn begin(
+        &mut self,
+        published: &mut Arc<Session>,
+        key: SessionKey,
+        begin: Begin,
+        now: Timestamp,
+    ) -> Begun {
         if let Some(reason) = self.dead {
             return Begun::Dead(reason);
         }
-        if self.session.version > begin.seen {
-            return Begun::Newer(self.session.clone());
+        if published.version > begin.seen {
+            return Begun::Newer(published.clone());
         }
         let Some(refresh_token) = self.refresh_token.clone() else { return Begun::Missing };
-        let first_intent = match self.attempt.take() {
-            Some(held) if held.id == begin.attempt => held.first_intent,
-            Some(held) if now < held.lease_ends_at => {
-                let lease_left = held.lease_ends_at.since(now);
-                self.attempt = Some(held);
-                return Begun::Busy { lease_left };
+        let presenting = self.presenting.get_or_insert_default();
+        let first_intent = match (presenting.attempt, presenting.doubt_since) {
+            (Some(held), _) if held.id == begin.attempt => held.first_intent,
+            (Some(held), _) if now < held.lease_ends_at => {
+                return Begun::Busy { lease_left: held.lease_ends_at.since(now) };
             }
-            Some(abandoned) => match self.doubt(abandoned.first_intent, begin.doubt) {
-                Ok(since) => since,
-                Err(in_doubt) => return in_doubt,
-            },
-            None => match self.doubt_since.map(|since| self.doubt(since, begin.doubt)) {
-                Some(Ok(since)) => since,
-                Some(Err(in_doubt)) => return in_doubt,
-                None => now,
-            },
+            (None, None) => now,
+            (Some(Attempt { first_intent: since, .. }), _) | (None, Some(since)) => {
+                presenting.attempt = None;
+                presenting.doubt_since = Some(since);
+                stand(published, Standing::InDoubt { since });
+                match begin.doubt {
+                    IfInDoubt::Grant => since,
+                    IfInDoubt::Report => return Begun::InDoubt { since },
+                }
+            }
         };
         let lease_ends_at = now.plus(begin.lease);
-        self.attempt = Some(Box::new(Attempt { id: begin.attempt, lease_ends_at, first_intent }));
-        let lease = Lease { key, attempt: begin.attempt, base: self.session.version };
+        presenting.attempt = Some(Attempt { id: begin.attempt, lease_ends_at, first_intent });
+        let lease = Lease { key, attempt: begin.attempt, base: published.version };
         Begun::Granted { lease, refresh_token, first_intent }
     }
 
-    pub(super) fn commit(&mut self, lease: &Lease, commit: Commit) -> Committed {
+    pub(super) fn commit(&mut self, published: &mut Arc<Session>, lease: &Lease, commit: Commit) -> Committed {
         let attempt = lease.attempt.0.to_le_bytes();
         if self.committed.contains(&Some(attempt)) {
             return Committed::Stored;
         }
-        if self.session.version != lease.base {
-            return Committed::Superseded(self.session.clone());
+        if published.version != lease.base {
+            return Committed::Superseded(published.clone());
         }
-        // A successor of what is stored carries the key already; one that a caller made from nothing does not.
-        let stamped = commit.session.key == lease.key;
-        self.session = if stamped { commit.session } else { Arc::new(commit.session.kept_under(lease.key)) };
+        *published = kept_like(published, commit.session);
         if let Some(rotated) = commit.refresh_token {
             self.refresh_token = Some(rotated);
         }
-        self.attempt = None;
-        self.doubt_since = None;
+        self.presenting = None;
         self.dead = None;
         self.committed = [Some(attempt), self.committed[0]];
         Committed::Stored
     }
 
-    pub(super) fn abort(&mut self, lease: &Lease, abort: Abort) -> Aborted {
-        if self.session.version > lease.base {
-            return Aborted::Newer(self.session.clone());
+    pub(super) fn abort(&mut self, published: &mut Arc<Session>, lease: &Lease, abort: Abort) -> Aborted {
+        if published.version > lease.base {
+            return Aborted::Newer(published.clone());
         }
-        let Some(held) = self.attempt.take_if(|held| held.id == lease.attempt) else { return Aborted::Fenced };
+        let Some(presenting) = &mut self.presenting else { return Aborted::Fenced };
+        let Some(held) = presenting.attempt.take_if(|held| held.id == lease.attempt) else { return Aborted::Fenced };
         match abort {
             Abort::Untouched => {}
             Abort::InDoubt => {
-                let _ = self.doubt(held.first_intent, IfInDoubt::Report);
+                let since = held.first_intent;
+                presenting.doubt_since = Some(since);
+                stand(published, Standing::InDoubt { since });
             }
             Abort::Dead(reason) => {
                 // The refresh token stays: a late commit that keeps it may yet prove this verdict wrong.
                 self.dead = Some(reason);
-                self.stand(Standing::Dead(reason));
+                stand(published, Standing::Dead(reason));
             }
         }
+        self.presenting.take_if(|presenting| presenting.doubt_since.is_none());
         Aborted::Done
     }
+}
 
-    /// Marks the session as in doubt; `Ok` with the first intent when that is no obstacle.
-    fn doubt(&mut self, since: Timestamp, doubt: IfInDoubt) -> Result<Timestamp, Begun> {
-        self.doubt_since = Some(since);
-        if self.session.standing != (Standing::InDoubt { since }) {
-            self.stand(Standing::InDoubt { since });
-        }
-        match doubt {
-            IfInDoubt::Grant => Ok(since),
-            IfInDoubt::Report => Err(Begun::InDoubt { since }),
-        }
+/// The next version as it is kept where `published` is. One that a caller made of it is so already, one that a caller
+/// made of nothing is not.
+fn kept_like(published: &Session, next: Arc<Session>) -> Arc<Session> {
+    let same_record = match (&published.record, &next.record) {
+        (Some(kept), Some(stamped)) => Arc::ptr_eq(kept, stamped),
+        _ => false,
+    };
+    match &published.record {
+        Some(record) if !same_record => Arc::new(next.kept_with(published.key, record.clone())),
+        _ => next,
     }
+}
 
-    fn stand(&mut self, standing: Standing) {
-        self.session = Arc::new(self.session.with_standing(standing));
+fn stand(published: &mut Arc<Session>, standing: Standing) {
+    if published.standing != standing {
+        *published = Arc::new(published.with_standing(standing));
     }
 }

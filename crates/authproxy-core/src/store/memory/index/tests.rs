@@ -31,8 +31,8 @@ fn spread(number: u64) -> SessionKey {
 fn session(key: SessionKey, version: u64) -> Arc<Session> {
     let at = Timestamp::from_secs(1);
     let zones = Zones { refresh_at: at, wait_at: at, expires_at: at };
-    let mut session = Session::new("user".into(), AccessToken::new("access").unwrap(), zones, at, at).kept_under(key);
-    session.version = Version(version);
+    let mut session = Session::new("user".into(), AccessToken::new("access").unwrap(), zones, at, at);
+    (session.key, session.version) = (key, Version(version));
     Arc::new(session)
 }
 
