@@ -279,7 +279,12 @@ impl Records {
     }
 
     /// Removes a session, and leaves the mark of that for a while; `where_nothing_is`, also if there is none.
-    async fn mark_as_removed(&self, key: &SessionKey, where_nothing_is: bool, manner: Manner) -> Result<Reply, Failure> {
+    async fn mark_as_removed(
+        &self,
+        key: &SessionKey,
+        where_nothing_is: bool,
+        manner: Manner,
+    ) -> Result<Reply, Failure> {
         let (publish, channel) = self.channel(key);
         let (tombstone, name) = (millis(TOMBSTONE), key.name());
         let also: &[u8] = if where_nothing_is { b"1" } else { b"0" };
