@@ -28,8 +28,8 @@ const LONGEST_PROBE: Duration = Duration::from_secs(70);
 pub(crate) struct Shared {
     pub(crate) balancer: Balancer,
     pub(crate) census: Mutex<Census>,
-    /// Sessions that were left alone, alive.
-    pub(crate) idle: Mutex<Vec<Session>>,
+    /// Sessions that were left alone, alive, and when.
+    pub(crate) idle: Mutex<Vec<(Session, Instant)>>,
     pub(crate) habits: Habits,
 }
 
@@ -174,7 +174,7 @@ impl Browser {
         if self.random.percent(self.shared.habits.logouts) && !self.is_stopping() {
             self.leave(session).await;
         } else {
-            self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+            self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).push((session, Instant::now()));
         }
     }
 
@@ -188,7 +188,7 @@ impl Browser {
             _ => None,
         });
         let Some((node, said)) = lost else { return true };
-        let lost = Lost { session: session.clone(), at: Instant::now(), node, said };
+        let lost = Lost { session: session.clone(), at: Instant::now(), node, said, left_at: None };
         self.shared.census().lost.push(lost);
         false
     }

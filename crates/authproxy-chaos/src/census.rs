@@ -53,6 +53,8 @@ pub(crate) struct Lost {
     pub(crate) at: Instant,
     pub(crate) node: usize,
     pub(crate) said: String,
+    /// When it was last asked for before it was left alone for a while.
+    pub(crate) left_at: Option<Instant>,
 }
 
 /// A session whose logout was acknowledged.

@@ -7,7 +7,8 @@
 //!   had passed; and never when its successor was stored meanwhile.
 //! - *Nobody is logged out.* With a grace, or where nothing was killed: no session is lost. With a strict service only
 //!   those whose refresh was under way on a node when that was killed or stopped, or whose answer the service withheld.
-//!   A store that comes back empty takes its sessions with it.
+//!   With a grace the same, where nobody asked for the session again before the grace was over: without the cookie no
+//!   node can open its record. A store that comes back empty takes its sessions with it.
 //! - *Logout is final*: see [`Limits`].
 //! - *One user's token never reaches another*: never.
 
@@ -27,6 +28,10 @@ use crate::{
     incident::{Incident, Kind},
     relay::{Name, name_of},
 };
+
+/// A machine that stands still for a moment makes a few logouts slow: not one in so many, and none by so many times.
+const SLOW_LOGOUTS: usize = 10;
+const SLOWEST: u32 = 10;
 
 /// How fast a logout must be known everywhere.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +57,11 @@ pub(crate) struct Judgement {
     pub(crate) lost: u64,
     /// Lost, and an incident explains why.
     pub(crate) excused: u64,
+    /// Of these: asked for again only after the grace.
+    pub(crate) late: u64,
     pub(crate) revived: u64,
+    /// Logouts that were not known everywhere as soon as they should, and soon after.
+    pub(crate) slow_logouts: usize,
     /// What was promised and did not hold, in words.
     pub(crate) broken: Vec<String>,
 }
@@ -79,6 +88,7 @@ impl Case<'_> {
             judgement.lost += 1;
             if self.explains(lost) {
                 judgement.excused += 1;
+                judgement.late += u64::from(self.came_back_too_late(lost));
                 continue;
             }
             let (user, node, said) = (&lost.session.user, lost.node, &lost.said);
@@ -86,9 +96,15 @@ impl Case<'_> {
             let (at, story) = (self.since(lost.at), self.story(user));
             judgement.broken.push(format!("lost: {user} at {at}, by node {node}: {said}{why}; {story}"));
         }
-        let mut revived = HashSet::new();
-        for revival in self.census.revivals.iter().filter(|revival| !self.is_in_time(revival)) {
-            if revived.insert(&revival.closed.session.user) {
+        let (mut revived, mut slow) = (HashSet::new(), HashSet::new());
+        for revival in &self.census.revivals {
+            let (limit, late) = (self.limit(revival), revival.at - revival.closed.at);
+            if late <= limit {
+                continue;
+            }
+            if limit == self.limits.calm && late < SLOWEST * limit {
+                slow.insert(&revival.closed.session.user);
+            } else if revived.insert(&revival.closed.session.user) {
                 judgement.revived += 1;
                 judgement.broken.push(format!(
                     "revived: {} was logged out on node {} and taken by node {} {:?} later",
@@ -98,6 +114,11 @@ impl Case<'_> {
                     revival.at - revival.closed.at
                 ));
             }
+        }
+        judgement.slow_logouts = slow.len();
+        if slow.len() * SLOW_LOGOUTS > self.census.closed.len() {
+            let (all, calm) = (self.census.closed.len(), self.limits.calm);
+            judgement.broken.push(format!("{} of {all} logouts were not known everywhere within {calm:?}", slow.len()));
         }
         if self.census.wrong_user > 0 {
             judgement.broken.push(format!("{} answers for another user", self.census.wrong_user));
@@ -171,13 +192,23 @@ impl Case<'_> {
     /// Whether an incident explains why a session was lost.
     fn explains(&self, lost: &Lost) -> bool {
         let name = name_of(&lost.session.cookie);
-        let is_strict = self.ledger.contract == Contract::Strict;
+        let may_end = self.ledger.contract == Contract::Strict || self.came_back_too_late(lost);
         self.incidents.iter().filter(|incident| incident.from <= lost.at).any(|incident| match incident.kind {
             Kind::Emptied => lost.session.opened_at <= incident.until,
-            Kind::Killed(_) | Kind::Stopped(_) => is_strict && was_in_flight(&incident.in_flight, name.as_ref()),
-            Kind::Auth(_) => is_strict && self.was_left_unanswered(lost, incident),
+            Kind::Killed(_) | Kind::Stopped(_) => may_end && was_in_flight(&incident.in_flight, name.as_ref()),
+            Kind::Auth(_) => may_end && self.was_left_unanswered(lost, incident),
             Kind::Store(_) | Kind::Terminated(_) => false,
         })
+    }
+
+    /// Whether nobody asked for a session from the moment at which its token could be presented again to the end of the
+    /// grace.
+    fn came_back_too_late(&self, lost: &Lost) -> bool {
+        let (Contract::Grace(grace), Some(left_at)) = (self.ledger.contract, lost.left_at) else { return false };
+        let tokens = self.ledger.presented().filter(|token| token.user == lost.session.user);
+        let last = tokens.max_by_key(|token| token.presentations[0].at);
+        last.and_then(|token| token.presentations.first().zip(token.presentations.last()))
+            .is_some_and(|(first, latest)| left_at < latest.at + self.limits.lease && first.at + grace <= lost.at)
     }
 
     /// Whether the service withheld an answer, or gave it too late, while it misbehaved.
@@ -195,8 +226,8 @@ impl Case<'_> {
         })
     }
 
-    /// Whether a logout could not be known yet where its cookie was taken.
-    fn is_in_time(&self, revival: &Revival) -> bool {
+    /// How long after a logout its cookie may still be taken there.
+    fn limit(&self, revival: &Revival) -> Duration {
         let (closed, at) = (revival.closed.at, revival.at);
         let since = closed.checked_sub(Duration::from_secs(1)).unwrap_or(closed);
         let mut limit = self.limits.calm;
@@ -207,7 +238,7 @@ impl Case<'_> {
                 Kind::Auth(_) => self.limits.calm,
             });
         }
-        at - closed <= limit
+        limit
     }
 }
 

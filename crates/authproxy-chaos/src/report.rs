@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, io, path::Path, time::Dura
 
 use serde::Serialize;
 
-use crate::{judge::Judgement, world::World};
+use crate::world::World;
 
 /// Broken promises that are written out.
 const MOST_EXAMPLES: usize = 40;
@@ -26,11 +26,15 @@ pub(crate) struct Report {
     sessions_lost: u64,
     /// Of these: what no proxy can save under the service's contract.
     sessions_lost_excused: u64,
+    /// Of these: asked for again only when the grace was over.
+    sessions_lost_late: u64,
     most_presentations_of_one_token: usize,
     /// Presentations of a token that had been presented before, where the contract allows that.
     allowed_repeats: u64,
     wrong_user_answers: u64,
     revived_sessions: u64,
+    /// Logouts that were known everywhere later than they should, and soon after.
+    slow_logouts: usize,
     longest_logout_ms: u64,
     /// Further figures of this run.
     figures: Vec<(String, String)>,
@@ -40,7 +44,7 @@ pub(crate) struct Report {
 impl Report {
     /// Of a world that has come to its end.
     pub(crate) fn of(run: &str, world: &World) -> Self {
-        let Judgement { most_presentations, allowed_repeats, lost, excused, revived, broken } = world.judge();
+        let judged = world.judge();
         let census = world.shared.census();
         let plan = &world.plan;
         Self {
@@ -58,15 +62,17 @@ impl Report {
             logins: census.logins,
             logouts: census.logouts,
             refreshes: world.auth.ledger().refreshes,
-            sessions_lost: lost,
-            sessions_lost_excused: excused,
-            most_presentations_of_one_token: most_presentations,
-            allowed_repeats,
+            sessions_lost: judged.lost,
+            sessions_lost_excused: judged.excused,
+            sessions_lost_late: judged.late,
+            most_presentations_of_one_token: judged.most_presentations,
+            allowed_repeats: judged.allowed_repeats,
             wrong_user_answers: census.wrong_user,
-            revived_sessions: revived,
+            revived_sessions: judged.revived,
+            slow_logouts: judged.slow_logouts,
             longest_logout_ms: millis(census.longest_logout),
             figures: Vec::new(),
-            broken,
+            broken: judged.broken,
         }
     }
 
@@ -141,8 +147,10 @@ impl Report {
         let lost = self.sessions_lost - self.sessions_lost_excused;
         row("sessions lost", lost.to_string());
         row("sessions that the contract or the fault ends", self.sessions_lost_excused.to_string());
+        row("  of these: asked for again only after the grace", self.sessions_lost_late.to_string());
         row("wrong-user answers", self.wrong_user_answers.to_string());
         row("revived sessions", self.revived_sessions.to_string());
+        row("logouts known everywhere only after the bound", self.slow_logouts.to_string());
         row("longest time until a logout was known everywhere", format!("{} ms", self.longest_logout_ms));
     }
 

@@ -44,7 +44,13 @@ impl Scene {
     /// A session that was lost after ten seconds.
     fn lost(contract: Contract) -> Self {
         let mut scene = Self::new(contract);
-        let lost = Lost { session: scene.session(), at: scene.began + 10 * SECOND, node: 0, said: String::new() };
+        let lost = Lost {
+            session: scene.session(),
+            at: scene.began + 10 * SECOND,
+            node: 0,
+            said: String::new(),
+            left_at: None,
+        };
         scene.census.lost.push(lost);
         scene
     }
@@ -120,6 +126,25 @@ fn a_session_is_lost_only_where_its_refresh_was_under_way_and_the_service_is_str
     assert_eq!(Scene::lost(GRACE).with(Kind::Terminated(0), &[name()]).broken(), 1);
 }
 
+/// The token was presented in the beginning; the node was killed.
+#[test]
+fn a_grace_ends_where_nobody_asks_again_before_it_is_over() {
+    let ends = |left: Option<Duration>, came_back: Duration, in_flight: &[Name]| {
+        let mut scene = Scene::lost(GRACE).with(Kind::Killed(0), in_flight);
+        let token = scene.ledger.log_in("u").refresh_token.unwrap();
+        scene.ledger.arrived(&token, 0, scene.began).unwrap();
+        let (began, lost) = (scene.began, &mut scene.census.lost[0]);
+        (lost.left_at, lost.at) = (left.map(|left| began + left), began + came_back);
+        scene.broken() == 0
+    };
+    let (lease, grace) = (9 * SECOND, 60 * SECOND);
+    assert!(ends(Some(SECOND), grace, &[name()]));
+    assert!(!ends(Some(SECOND), grace - SECOND, &[name()]), "it was asked for in time");
+    assert!(!ends(Some(lease), grace, &[name()]), "it was asked for when its lease had run out");
+    assert!(!ends(None, grace, &[name()]), "it was asked for all the time");
+    assert!(!ends(Some(SECOND), grace, &[]), "nothing was under way");
+}
+
 #[test]
 fn a_withheld_answer_of_a_strict_service_explains_a_loss() {
     for (kind, broken) in [(Kind::Auth("resets"), 0), (Kind::Store("paused"), 1)] {
@@ -135,6 +160,12 @@ fn a_logout_is_known_at_once_when_all_is_well_and_soon_when_not() {
     assert_eq!(Scene::revived(SECOND / 20).broken(), 0);
     assert_eq!(Scene::revived(SECOND).broken(), 1);
     assert_eq!(Scene::revived(SECOND).with(Kind::Auth("slow"), &[]).broken(), 1);
+    let mut one_of_many = Scene::revived(SECOND / 2);
+    let closed = one_of_many.census.revivals[0].closed.clone();
+    one_of_many.census.closed = vec![closed; SLOW_LOGOUTS];
+    assert_eq!(one_of_many.broken(), 0, "a machine may stand still");
+    one_of_many.census.closed.pop();
+    assert_eq!(one_of_many.broken(), 1);
     assert_eq!(Scene::revived(SECOND).with(Kind::Stopped(1), &[]).broken(), 0);
     assert_eq!(Scene::revived(6 * SECOND).with(Kind::Stopped(1), &[]).broken(), 1);
 }

@@ -23,14 +23,14 @@ impl World {
         // A permission that a dead node held runs out first.
         let patience = self.plan.lease() + Duration::from_secs(10);
         let deadline = Instant::now() + patience;
-        stream::iter(idle).for_each_concurrent(AT_ONCE, |session| is_alive(&self.shared, session, deadline)).await;
+        stream::iter(idle).for_each_concurrent(AT_ONCE, |left| is_alive(&self.shared, left, deadline)).await;
         let closed: Vec<_> = self.shared.census().closed.iter().rev().take(MOST_CLOSED).cloned().collect();
         stream::iter(closed).for_each_concurrent(AT_ONCE, |closed| is_closed(&self.shared, closed, deadline)).await;
     }
 }
 
 /// A session that nobody ended answers, as soon as it can.
-async fn is_alive(shared: &Shared, session: Session, deadline: Instant) {
+async fn is_alive(shared: &Shared, (session, left_at): (Session, Instant), deadline: Instant) {
     let mut node = 0;
     loop {
         let (sent, outcome) = shared.ask_node(&session, node).await;
@@ -44,7 +44,7 @@ async fn is_alive(shared: &Shared, session: Session, deadline: Instant) {
             }
             Outcome::Failed(class) => format!("never came back: {class}"),
         };
-        let lost = Lost { session, at: Instant::now(), node: sent.node, said };
+        let lost = Lost { session, at: Instant::now(), node: sent.node, said, left_at: Some(left_at) };
         return shared.census().lost.push(lost);
     }
 }

@@ -51,7 +51,7 @@ use self::{
     url::Target,
 };
 use crate::{
-    clock::{Clock, SystemClock},
+    clock::{Clock, SystemClock, Timestamp},
     store::Envelope,
 };
 
@@ -91,7 +91,7 @@ struct Records {
     idle_timeout: Option<Duration>,
     clock: Arc<dyn Clock>,
     unreadable: AtomicU64,
-    journal: Journal,
+    journal: Arc<Journal>,
 }
 
 /// A use is written down when the last one that is written is older than this part of the idle timeout.
@@ -244,7 +244,7 @@ impl RedisStoreBuilder {
             database,
             tls,
             runtime: Handle::try_current().ok(),
-            primaries: watch::Sender::new(0),
+            primaries: watch::Sender::new(Timestamp::from_millis(0)),
         };
         let records = Arc::new(Records {
             servers: Arc::new(Servers::new(layout, dialer, clock.clone())),
@@ -254,7 +254,7 @@ impl RedisStoreBuilder {
             idle_timeout: self.idle_timeout,
             clock,
             unreadable: AtomicU64::new(0),
-            journal: Journal::default(),
+            journal: Arc::default(),
         });
         Ok(RedisStore { records, near, listener: Listener::new(), healer: OnceLock::new() })
     }

@@ -6,6 +6,7 @@ mod costs;
 mod durability;
 mod failover;
 mod foreign_records;
+mod healing;
 mod hot_path;
 mod idle;
 mod near;

@@ -121,7 +121,7 @@ impl RedisStore {
     /// Hears of changes from now on. In vain where nothing is remembered.
     pub(super) fn listen(&self) {
         if self.near.serves() {
-            self.listener.start(&self.records.servers, &self.near);
+            self.listener.start(&self.records.servers, &self.near, &self.records.journal);
         }
     }
 }

@@ -23,7 +23,7 @@ use super::{
     slots::SlotMap,
     url::Address,
 };
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 
 /// The least time between two questions for the map.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -113,8 +113,8 @@ impl Cluster {
         self.inner.outdated.notify_one();
     }
 
-    /// How often another primary was met, from now on.
-    pub(super) fn met(&self) -> watch::Receiver<u64> {
+    /// When another primary was met, from now on.
+    pub(super) fn met(&self) -> watch::Receiver<Timestamp> {
         self.inner.dialer.primaries.subscribe()
     }
 

@@ -42,8 +42,8 @@ pub(super) struct Dialer {
     pub(super) tls: Option<Arc<ClientConfig>>,
     /// Where tasks run; `None`: where they are begun.
     pub(super) runtime: Option<Handle>,
-    /// How often a primary was met whose history is not that of the one before it.
-    pub(super) primaries: watch::Sender<u64>,
+    /// When a primary was met whose history is not that of the one before it.
+    pub(super) primaries: watch::Sender<Timestamp>,
 }
 
 /// A task that ends with its owner.

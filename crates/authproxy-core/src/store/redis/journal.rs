@@ -2,33 +2,39 @@
 //! may have died with it.
 //!
 //! Redis confirms a write before its replicas have it, so a failover can lose what was confirmed: a login, a token set
-//! whose refresh token was given up, a logout. The node that wrote it still knows. Every script that is run again here
-//! changes nothing where its first run was not lost, and what is kept of sealed parts is sealed.
+//! whose refresh token was given up, a logout. The node that wrote it still knows. The invariant: *what is written again
+//! changes nothing where the first writing was not lost, and is nothing that has ended since.* Of a session that has
+//! ended elsewhere Redis keeps a mark, and what is written again is always younger than that mark may become.
+//! What is kept of tokens is sealed.
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
 use futures_util::{StreamExt, stream};
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep},
-};
+use tokio::{sync::watch, time::sleep};
 
 use super::Records;
-use crate::session::SessionKey;
+use crate::{clock::Timestamp, session::SessionKey};
 
-/// Writes are kept for this long, unless there are too many; while nothing can be written, for as long as that lasts. A
-/// Cluster with the timeouts that it comes with needs twenty seconds to replace a primary.
+/// Older writes make room for new ones: no replica that is worth promoting lags so far behind.
 const KEPT: Duration = Duration::from_secs(30);
-/// Sessions whose writes are kept.
-const MOST: usize = 8192;
+/// What is older is never written again, however long Redis was away: much less than the ten minutes for which the mark
+/// of a removed session stays, and long enough for a Cluster to replace a primary.
+pub(super) const OLDEST: Duration = Duration::from_mins(2);
+/// The bytes that are kept, about. The oldest go first.
+const MOST: usize = 32 << 20;
+/// What an entry takes beside its writes, and what its place in the order takes, about.
+const ENTRY_BYTES: usize = 320;
+const PLACE_BYTES: usize = 48;
 /// Sessions that are written again at once.
 const AT_ONCE: usize = 32;
-/// A second round follows after this: what another node writes again may be what a write of this one builds on.
-const SECOND_ROUND: Duration = Duration::from_secs(1);
+/// The pause between two rounds.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Rounds without a failure: what another node writes again may be what a write of this one builds on.
+const ROUNDS: u32 = 2;
 
 /// A script's arguments as they were sent.
 pub(super) type Arguments = Arc<[Vec<u8>]>;
@@ -39,131 +45,166 @@ pub(super) struct Journal(Mutex<Entries>);
 
 #[derive(Default)]
 struct Entries {
-    latest: HashMap<SessionKey, Entry>,
-    order: VecDeque<(Instant, SessionKey)>,
+    latest: HashMap<[u8; 16], Entry>,
+    /// Every write's place, the oldest first.
+    order: VecDeque<(Timestamp, u64, [u8; 16])>,
+    last_place: u64,
+    bytes: usize,
 }
 
-struct Entry {
-    at: Instant,
-    writes: Writes,
+/// What was written of one session, as far as it was written here.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) key: SessionKey,
+    /// When the last of it was written.
+    at: Timestamp,
+    place: u64,
+    /// Until when Redis keeps the session.
+    pub(super) until: Timestamp,
+    pub(super) writes: Writes,
 }
 
-/// What was written of one session: a removal, or its beginning and its last version, as far as they were written here.
+/// A session that was begun or went on, or its end.
+#[derive(Clone)]
+pub(super) enum Writes {
+    Lives(Life),
+    Removed,
+}
+
+/// A session's beginning and its last version.
 #[derive(Clone, Default)]
-pub(super) struct Writes {
+pub(super) struct Life {
     pub(super) create: Option<Arguments>,
     pub(super) commit: Option<Arguments>,
-    pub(super) remove: Option<Arguments>,
+    /// Its user's index.
+    pub(super) index: Option<String>,
+    /// What points to it from tokens that were handed out: names and sealed targets.
+    pub(super) pointers: Vec<(String, Arc<[u8]>)>,
 }
 
 impl Journal {
-    pub(super) fn created(&self, key: &SessionKey, arguments: &[&[u8]]) {
-        self.note(key, |writes| writes.create = Some(owned(arguments)));
+    /// A change of a session that lives: it is kept in Redis `until` then.
+    pub(super) fn wrote(&self, key: &SessionKey, now: Timestamp, until: Timestamp, change: impl FnOnce(&mut Life)) {
+        self.note(key, now, until, |writes| {
+            if let Writes::Lives(life) = writes {
+                change(life);
+            }
+        });
     }
 
-    pub(super) fn committed(&self, key: &SessionKey, arguments: &[&[u8]]) {
-        self.note(key, |writes| writes.commit = Some(owned(arguments)));
+    /// The session has ended here.
+    pub(super) fn removed(&self, key: &SessionKey, now: Timestamp) {
+        self.note(key, now, now, |writes| *writes = Writes::Removed);
     }
 
-    pub(super) fn removed(&self, key: &SessionKey, arguments: &[&[u8]]) {
-        self.note(key, |writes| *writes = Writes { remove: Some(owned(arguments)), ..Writes::default() });
+    /// The session has ended elsewhere.
+    pub(super) fn heard_of_end(&self, name: &[u8; 16]) {
+        let mut entries = self.lock();
+        if entries.latest.get(name).is_some_and(|entry| matches!(entry.writes, Writes::Lives(_))) {
+            entries.take(name);
+        }
     }
 
-    fn note(&self, key: &SessionKey, change: impl FnOnce(&mut Writes)) {
-        let now = Instant::now();
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = entries.latest.entry(*key).or_insert_with(|| Entry { at: now, writes: Writes::default() });
-        entry.at = now;
+    /// Whether anything of a session would be written again.
+    pub(super) fn knows(&self, key: &SessionKey) -> bool {
+        self.lock().latest.contains_key(&key.name())
+    }
+
+    fn note(&self, key: &SessionKey, now: Timestamp, until: Timestamp, change: impl FnOnce(&mut Writes)) {
+        let (mut entries, name) = (self.lock(), key.name());
+        let known = entries.take(&name).map(|entry| entry.writes);
+        entries.last_place += 1;
+        let (place, writes) = (entries.last_place, known.unwrap_or_else(|| Writes::Lives(Life::default())));
+        let mut entry = Entry { key: *key, at: now, place, until, writes };
         change(&mut entry.writes);
-        entries.order.push_back((now, *key));
+        entries.bytes += entry.bytes() + PLACE_BYTES;
+        entries.latest.insert(name, entry);
+        entries.order.push_back((now, place, name));
         entries.forget(now);
     }
 
-    fn all(&self) -> Vec<(SessionKey, Writes)> {
-        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.latest.iter().map(|(key, entry)| (*key, entry.writes.clone())).collect()
+    /// What is not so old yet.
+    fn younger_than(&self, oldest: Duration, now: Timestamp) -> Vec<Entry> {
+        self.lock().latest.values().filter(|entry| now.since(entry.at) < oldest).cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        // Nothing under the lock can panic half way.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Entries {
-    fn forget(&mut self, now: Instant) {
-        while let Some((at, key)) = self.order.front().copied() {
-            if self.order.len() <= MOST && now.duration_since(at) < KEPT {
+    fn take(&mut self, name: &[u8; 16]) -> Option<Entry> {
+        let entry = self.latest.remove(name)?;
+        self.bytes -= entry.bytes();
+        Some(entry)
+    }
+
+    fn forget(&mut self, now: Timestamp) {
+        while let Some((at, place, name)) = self.order.front().copied() {
+            if self.bytes <= MOST && now.since(at) < KEPT {
                 break;
             }
             self.order.pop_front();
+            self.bytes -= PLACE_BYTES;
             // A later write of the same session has its own place in the order.
-            if self.latest.get(&key).is_some_and(|entry| entry.at == at) {
-                self.latest.remove(&key);
+            if self.latest.get(&name).is_some_and(|entry| entry.place == place) {
+                self.take(&name);
             }
         }
+    }
+}
+
+impl Entry {
+    fn bytes(&self) -> usize {
+        let Writes::Lives(life) = &self.writes else { return ENTRY_BYTES };
+        let arguments = life.create.iter().chain(&life.commit).flat_map(|arguments| arguments.iter());
+        let pointers = life.pointers.iter().map(|(name, target)| name.len() + target.len());
+        ENTRY_BYTES + arguments.map(Vec::len).chain(pointers).sum::<usize>()
     }
 }
 
 /// Writes the journal again whenever another primary is met, until the store is gone.
-pub(super) async fn heal(records: Weak<Records>, mut primaries: watch::Receiver<u64>) {
+pub(super) async fn heal(records: Weak<Records>, mut primaries: watch::Receiver<Timestamp>) {
     while primaries.changed().await.is_ok() {
-        for pause in [Duration::ZERO, SECOND_ROUND] {
-            sleep(pause).await;
+        let mut rounds = ROUNDS;
+        // It ends: what cannot be written again becomes too old.
+        while rounds > 0 {
             let Some(records) = records.upgrade() else { return };
-            let sessions = records.journal.all();
-            if !sessions.is_empty() {
-                tracing::info!(sessions = sessions.len(), "another primary: writing again what may be lost");
+            if records.write_journal_again().await {
+                rounds -= 1;
             }
-            let writing = stream::iter(sessions).for_each_concurrent(AT_ONCE, async |(key, writes)| {
-                records.write_again(&key, &writes).await;
-            });
-            writing.await;
+            drop(records);
+            sleep(PAUSE).await;
         }
     }
 }
 
-fn owned(arguments: &[&[u8]]) -> Arguments {
+impl Records {
+    /// One round; whether nothing failed.
+    async fn write_journal_again(&self) -> bool {
+        // A session that is written again counts as used then.
+        let oldest = self.idle_timeout.map_or(OLDEST, |idle_timeout| idle_timeout.min(OLDEST));
+        let entries = self.journal.younger_than(oldest, self.clock.now());
+        let sessions = entries.len();
+        let writing = stream::iter(entries).map(|entry| async move { self.write_again(&entry).await });
+        let written: Vec<_> = writing.buffer_unordered(AT_ONCE).collect().await;
+        let mut failures: Vec<_> = written.into_iter().filter_map(Result::err).collect();
+        let failed = failures.len();
+        if let Some(failure) = failures.pop() {
+            tracing::warn!(sessions, failed, %failure, "what a failover may have lost is not written again yet");
+        } else if sessions > 0 {
+            tracing::info!(sessions, "another primary: what it may have lost is written again");
+        }
+        failed == 0
+    }
+}
+
+/// A script's arguments, to be kept.
+pub(super) fn owned(arguments: &[&[u8]]) -> Arguments {
     arguments.iter().map(|argument| argument.to_vec()).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-    use crate::session::SessionId;
-
-    fn arguments(journal: &Journal, key: &SessionKey) -> Writes {
-        journal.all().into_iter().find(|(known, _)| known == key).map(|(_, writes)| writes).unwrap_or_default()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_last_version_is_kept_and_a_removal_leaves_nothing_else() {
-        let (journal, key) = (Journal::default(), SessionId::random().key());
-        journal.created(&key, &[b"first"]);
-        journal.committed(&key, &[b"second"]);
-        journal.committed(&key, &[b"third"]);
-        let writes = arguments(&journal, &key);
-        assert_eq!(
-            (&*writes.create.unwrap(), &*writes.commit.unwrap()),
-            (&[b"first".to_vec()][..], &[b"third".to_vec()][..])
-        );
-        journal.removed(&key, &[b"gone"]);
-        let writes = arguments(&journal, &key);
-        assert!(writes.create.is_none() && writes.commit.is_none() && writes.remove.is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_old_or_too_much_is_forgotten_and_what_is_new_is_not() {
-        let journal = Journal::default();
-        let (old, renewed, new) = (SessionId::random().key(), SessionId::random().key(), SessionId::random().key());
-        journal.created(&old, &[]);
-        journal.created(&renewed, &[]);
-        tokio::time::advance(KEPT / 2).await;
-        journal.committed(&renewed, &[]);
-        tokio::time::advance(KEPT / 2).await;
-        journal.created(&new, &[]);
-        assert!(arguments(&journal, &old).create.is_none());
-        assert!(arguments(&journal, &renewed).commit.is_some() && arguments(&journal, &new).create.is_some());
-        for _ in 0..2 * MOST {
-            journal.created(&SessionId::random().key(), &[]);
-        }
-        assert_eq!(journal.all().len(), MOST);
-    }
-}
+mod tests;

@@ -22,7 +22,7 @@ use super::{
     server_clock::ServerClock,
     url::Address,
 };
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 
 /// The pause between two tries to connect, at first and at most. Redis counts as back within two seconds.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
@@ -107,8 +107,8 @@ impl Link {
         self.inner.endpoint.listen(&self.inner.dialer, heard).await
     }
 
-    /// How often another primary was met, from now on.
-    pub(super) fn primaries(&self) -> watch::Receiver<u64> {
+    /// When another primary was met, from now on.
+    pub(super) fn primaries(&self) -> watch::Receiver<Timestamp> {
         self.inner.dialer.primaries.subscribe()
     }
 
@@ -199,7 +199,7 @@ impl Inner {
         let mut known = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         if primary.history.is_none() || *known != primary.history {
             known.clone_from(&primary.history);
-            self.dialer.primaries.send_modify(|met| *met += 1);
+            self.dialer.primaries.send_replace(self.clock.now());
         }
     }
 

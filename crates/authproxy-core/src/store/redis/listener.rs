@@ -15,10 +15,39 @@ use std::{
 use tokio::{sync::watch, time::timeout};
 
 use self::ear::{Ear, Topics};
-use super::{dial::Owned, names, near::NearCache, servers::Servers};
+use super::{
+    dial::Owned,
+    journal::Journal,
+    names,
+    near::{NearCache, OVER},
+    servers::Servers,
+};
+use crate::session::Version;
 
 /// How long one who wants to hear of everything from the start waits for the listener.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Who is told what was heard.
+#[derive(Clone)]
+struct Told {
+    near: Arc<NearCache>,
+    journal: Arc<Journal>,
+}
+
+impl Told {
+    /// What is older than `below` is outdated.
+    fn changed(&self, name: [u8; 16], below: Version) {
+        self.near.changed(name, below);
+        if below == OVER {
+            self.journal.heard_of_end(&name);
+        }
+    }
+
+    /// Changes in a partition may have gone unheard up to now.
+    fn lost(&self, partition: u16) {
+        self.near.lost(partition);
+    }
+}
 
 /// Listens for as long as it is there.
 pub(super) struct Listener {
@@ -33,15 +62,16 @@ impl Listener {
     }
 
     /// Listens from now on.
-    pub(super) fn start(&self, servers: &Arc<Servers>, near: &Arc<NearCache>) {
+    pub(super) fn start(&self, servers: &Arc<Servers>, near: &Arc<NearCache>, journal: &Arc<Journal>) {
         self.task.get_or_init(|| {
-            let (listening, near, heard) = (servers.clone(), near.clone(), self.heard.clone());
+            let (listening, heard) = (servers.clone(), self.heard.clone());
+            let told = Told { near: near.clone(), journal: journal.clone() };
             servers.spawn(async move {
                 match &*listening {
                     Servers::One(node) => {
-                        Ear { node: node.clone(), near, heard, on_doubt: Box::new(|| {}) }.listen(Topics::All).await;
+                        Ear { node: node.clone(), told, heard, on_doubt: Box::new(|| {}) }.listen(Topics::All).await;
                     }
-                    Servers::Many(cluster) => shards::listen(cluster, &near, &heard).await,
+                    Servers::Many(cluster) => shards::listen(cluster, &told, &heard).await,
                 }
             })
         });

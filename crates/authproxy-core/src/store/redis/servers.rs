@@ -17,7 +17,7 @@ use super::{
     url::{Address, Layout},
     vetting,
 };
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 
 /// Redirections that one command follows, and times that it asks again for a slot that is being moved.
 const HOPS: usize = 6;
@@ -50,12 +50,17 @@ impl Servers {
         }
     }
 
-    /// How often another primary was met, from now on.
-    pub(super) fn primaries(&self) -> watch::Receiver<u64> {
+    /// When another primary was met, from now on.
+    pub(super) fn primaries(&self) -> watch::Receiver<Timestamp> {
         match self {
             Self::One(node) => node.link().primaries(),
             Self::Many(cluster) => cluster.met(),
         }
+    }
+
+    /// Whether another primary was met so short a time ago.
+    pub(super) fn has_met_a_primary_within(&self, span: Duration, now: Timestamp) -> bool {
+        now.since(*self.primaries().borrow()) < span
     }
 
     /// Begins a task that belongs to the store.

@@ -14,7 +14,7 @@ use redis::{Cmd, Value};
 use super::{
     Durability, LINGER, Records, USES_PER_IDLE_TIMEOUT,
     failure::{Failure, Refusal},
-    journal::Writes,
+    journal::{Entry, Life, OLDEST, Writes, owned},
     names,
     node::{Manner, Node},
     record::{self, Record, Unreadable},
@@ -31,8 +31,9 @@ use crate::{
     token::RefreshToken,
 };
 
-/// How long the mark of a removed session stays: longer than anything that was sent before its removal may take.
-const TOMBSTONE: Duration = Duration::from_mins(10);
+/// How long the mark of a removed session stays: longer than anything that was sent before its removal may take, and than
+/// anything that is written again is old.
+pub(super) const TOMBSTONE: Duration = Duration::from_mins(10);
 
 /// A verb that may be sent again under the same name when its answer was lost.
 const REPEATABLE: Manner = Manner { asking: false, replicated: false, repeatable: true };
@@ -51,7 +52,10 @@ impl SessionStore for Records {
         let life = millis(self.life(&new.session));
         let arguments = [&record[..], life.as_bytes()];
         match self.run(&self.scripts.create, key, &arguments, REPEATABLE).await {
-            Ok(reply) if reply.word == "created" => self.journal.created(key, &arguments),
+            Ok(reply) if reply.word == "created" => {
+                let index = self.indexes(&new.session.user).next();
+                self.wrote(key, &new.session, |life| (life.create, life.index) = (Some(owned(&arguments)), index));
+            }
             Ok(_) | Err(Failure::Refused(Refusal::WrongType)) => return Err(CreateError::Exists),
             Err(Failure::Refused(Refusal::OutOfMemory)) => return Err(CreateError::Full),
             Err(failure) => return Err(CreateError::Unavailable(failure.into())),
@@ -133,7 +137,8 @@ impl SessionStore for Records {
                 if !reply.replicated {
                     tracing::warn!(session = ?key, "no replica has confirmed a token set; the primary alone has it");
                 }
-                self.journal.committed(key, &arguments);
+                let index = self.indexes(&commit.session.user).next();
+                self.wrote(key, &commit.session, |life| (life.commit, life.index) = (Some(owned(&arguments)), index));
                 self.prolong(&reply.bytes()?, &commit.session).await;
                 Ok(Committed::Stored)
             }
@@ -169,13 +174,14 @@ impl SessionStore for Records {
     }
 
     async fn remove(&self, key: &SessionKey) -> Result<Option<Removed>, StoreError> {
-        let (publish, channel) = self.channel(key);
-        let (tombstone, name) = (millis(TOMBSTONE), key.name());
-        let arguments: [&[u8]; 5] = [tombstone.as_bytes(), publish.as_bytes(), channel.as_bytes(), &name, b"0"];
-        let mut reply = self.run(&self.scripts.remove, key, &arguments, ONCE).await?;
+        // Another node may be about to write it again, if a failover has lost it.
+        let lost = self.journal.knows(key) || self.servers.has_met_a_primary_within(OLDEST, self.clock.now());
+        let mut reply = self.mark_as_removed(key, lost, ONCE).await?;
+        if reply.word == "removed" || self.journal.knows(key) {
+            self.journal.removed(key, self.clock.now());
+        }
         match reply.word.as_str() {
             "removed" => {
-                self.journal.removed(key, &[&arguments[..4], &[b"1"]].concat());
                 let bytes = reply.bytes()?;
                 let Some(session) = self.session(key, &bytes, reply.node()) else { return Ok(None) };
                 self.unindex(key, &session).await;
@@ -245,19 +251,45 @@ impl Records {
         }
     }
 
-    /// Runs again what was written of a session.
-    pub(super) async fn write_again(&self, key: &SessionKey, writes: &Writes) {
-        let scripts = &self.scripts;
-        let all =
-            [(&scripts.create, &writes.create), (&scripts.commit, &writes.commit), (&scripts.remove, &writes.remove)];
-        for (script, arguments) in all {
+    /// Writes again what was written of a session: nothing of it changes anything where it was not lost.
+    pub(super) async fn write_again(&self, Entry { key, until, writes, .. }: &Entry) -> Result<(), Failure> {
+        let Writes::Lives(written) = writes else { return self.mark_as_removed(key, true, REPEATABLE).await.map(drop) };
+        let life = millis(until.since(self.clock.now()));
+        let scripts = [(&self.scripts.create, &written.create, 1), (&self.scripts.commit, &written.commit, 2)];
+        for (script, arguments, place_of_life) in scripts {
             let Some(arguments) = arguments else { continue };
-            let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
-            if let Err(failure) = self.run(script, key, &arguments, REPEATABLE).await {
-                tracing::warn!(session = ?key, %failure, "what a failover may have lost was not written again");
-                return;
-            }
+            let mut arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
+            arguments[place_of_life] = life.as_bytes();
+            self.run(script, key, &arguments, REPEATABLE).await?;
         }
+        if let Some(index) = &written.index {
+            self.index_until(key, index, &life).await?;
+        }
+        for (name, target) in &written.pointers {
+            let command = Cmd::new().arg("SET").arg(name).arg(&**target).arg("PX").arg(&life).arg("NX").to_owned();
+            self.servers.ask(name, &command, REPEATABLE).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes a change of a session that lives, to be written again if it is lost.
+    pub(super) fn wrote(&self, key: &SessionKey, session: &Session, change: impl FnOnce(&mut Life)) {
+        let now = self.clock.now();
+        self.journal.wrote(key, now, now.plus(self.life(session)), change);
+    }
+
+    /// Removes a session, and leaves the mark of that for a while; `where_nothing_is`, also if there is none.
+    async fn mark_as_removed(
+        &self,
+        key: &SessionKey,
+        where_nothing_is: bool,
+        manner: Manner,
+    ) -> Result<Reply, Failure> {
+        let (publish, channel) = self.channel(key);
+        let (tombstone, name) = (millis(TOMBSTONE), key.name());
+        let also: &[u8] = if where_nothing_is { b"1" } else { b"0" };
+        let arguments: [&[u8]; 5] = [tombstone.as_bytes(), publish.as_bytes(), channel.as_bytes(), &name, also];
+        self.run(&self.scripts.remove, key, &arguments, manner).await
     }
 
     async fn run(

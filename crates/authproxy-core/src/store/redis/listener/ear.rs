@@ -12,6 +12,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 
+use super::Told;
 use crate::{
     session::Version,
     store::redis::{
@@ -19,7 +20,6 @@ use crate::{
         failure::{Failure, Refusal},
         link::jittered,
         names,
-        near::NearCache,
         node::Node,
     },
 };
@@ -40,7 +40,7 @@ pub(super) enum Topics {
 /// One that listens to one server.
 pub(super) struct Ear {
     pub(super) node: Arc<Node>,
-    pub(super) near: Arc<NearCache>,
+    pub(super) told: Told,
     /// How many partitions' changes are heard of, in all.
     pub(super) heard: watch::Sender<usize>,
     /// Called when the server does not have what it was believed to have.
@@ -52,7 +52,7 @@ struct Subscribed {
     partitions: Mutex<BTreeSet<u16>>,
     fewer: Notify,
     heard: watch::Sender<usize>,
-    near: Arc<NearCache>,
+    told: Told,
 }
 
 impl Ear {
@@ -67,7 +67,7 @@ impl Ear {
                 partitions: Mutex::default(),
                 fewer: Notify::new(),
                 heard: self.heard.clone(),
-                near: self.near.clone(),
+                told: self.told.clone(),
             });
             let deaf = match self.node.link().listen(hearing(subscribed.clone())).await {
                 Ok(connection) => self.until_deaf(&connection, &subscribed, &mut topics).await,
@@ -182,7 +182,7 @@ fn hearing(subscribed: Arc<Subscribed>) -> Heard {
                 if let Some((name, below)) = message.split_first_chunk::<16>()
                     && let Ok(below) = below.try_into()
                 {
-                    subscribed.near.changed(*name, Version(u64::from_be_bytes(below)));
+                    subscribed.told.changed(*name, Version(u64::from_be_bytes(below)));
                 }
             }
             // We never ask for it: the slot has left the server.
@@ -202,7 +202,7 @@ impl Subscribed {
     fn add(&self, partitions: impl IntoIterator<Item = u16>) {
         let mut subscribed = self.lock();
         for partition in partitions {
-            self.near.lost(partition);
+            self.told.lost(partition);
             if subscribed.insert(partition) {
                 self.heard.send_modify(|heard| *heard += 1);
             }
@@ -211,7 +211,7 @@ impl Subscribed {
 
     fn remove(&self, partition: u16) {
         if self.lock().remove(&partition) {
-            self.near.lost(partition);
+            self.told.lost(partition);
             self.heard.send_modify(|heard| *heard -= 1);
             self.fewer.notify_one();
         }
@@ -236,7 +236,7 @@ impl Subscribed {
     fn clear(&self) {
         let partitions = std::mem::take(&mut *self.lock());
         for partition in &partitions {
-            self.near.lost(*partition);
+            self.told.lost(*partition);
         }
         self.heard.send_modify(|heard| *heard -= partitions.len());
     }

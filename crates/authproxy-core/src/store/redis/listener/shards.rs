@@ -1,18 +1,17 @@
 //! Listens to all primaries of a Cluster, each for its own partitions.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeSet, HashMap};
 
 use tokio::sync::watch;
 
-use super::ear::{Ear, Topics};
+use super::{
+    Told,
+    ear::{Ear, Topics},
+};
 use crate::store::redis::{
     cluster::Cluster,
     dial::Owned,
     names,
-    near::NearCache,
     slots::{SlotMap, slot_of},
     url::Address,
 };
@@ -24,7 +23,7 @@ struct Shard {
 }
 
 /// Listens for as long as it is polled, to whoever serves the partitions.
-pub(super) async fn listen(cluster: &Cluster, near: &Arc<NearCache>, heard: &watch::Sender<usize>) {
+pub(super) async fn listen(cluster: &Cluster, told: &Told, heard: &watch::Sender<usize>) {
     let mut maps = cluster.maps();
     let mut shards: HashMap<Address, Shard> = HashMap::new();
     while let Some(map) = maps.next().await {
@@ -43,7 +42,7 @@ pub(super) async fn listen(cluster: &Cluster, near: &Arc<NearCache>, heard: &wat
             let (partitions, topics) = watch::channel(partitions);
             let ear = Ear {
                 node: cluster.node(&address),
-                near: near.clone(),
+                told: told.clone(),
                 heard: heard.clone(),
                 on_doubt: Box::new(cluster.doubter()),
             };

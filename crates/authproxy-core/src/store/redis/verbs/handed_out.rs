@@ -42,8 +42,10 @@ impl Records {
         target.extend_from_slice(&session.version.0.to_be_bytes());
         let sealed = self.envelope.seal(&pointer, NO_VERSION, &target);
         let (name, life) = (names::handed_out(&pointer.name()), millis(self.life(session)));
-        let command = Cmd::new().arg("SET").arg(&name).arg(sealed).arg("PX").arg(life).to_owned();
-        self.servers.ask(&name, &command, REPEATABLE).await.map(drop)
+        let command = Cmd::new().arg("SET").arg(&name).arg(&sealed).arg("PX").arg(life).to_owned();
+        self.servers.ask(&name, &command, REPEATABLE).await?;
+        self.wrote(key, session, |life| life.pointers.push((name, sealed.into())));
+        Ok(())
     }
 
     /// The session lives longer, and so does what it has handed out.

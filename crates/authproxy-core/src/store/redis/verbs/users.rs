@@ -41,13 +41,16 @@ impl Records {
     /// Puts a session into its user's index until it ends. Nothing waits on it: a session that is missing there works.
     pub(super) async fn index(&self, key: &SessionKey, session: &Session) {
         let Some(index) = self.indexes(&session.user).next() else { return };
-        let life = millis(self.life(session));
-        let name = key.name();
-        let arguments: [&[u8]; 2] = [&name, life.as_bytes()];
-        let indexed = self.scripts.index.run(&self.servers, &*self.clock, &index, &arguments, REPEATABLE).await;
-        if let Err(failure) = indexed {
+        if let Err(failure) = self.index_until(key, &index, &millis(self.life(session))).await {
             tracing::debug!(session = ?key, %failure, "a session is not in its user's index");
         }
+    }
+
+    /// Puts a session into this index for so many milliseconds, or leaves it there for longer.
+    pub(super) async fn index_until(&self, key: &SessionKey, index: &str, life: &str) -> Result<(), Failure> {
+        let name = key.name();
+        let arguments: [&[u8]; 2] = [&name, life.as_bytes()];
+        self.scripts.index.run(&self.servers, &*self.clock, index, &arguments, REPEATABLE).await.map(drop)
     }
 
     /// Takes a removed session out of its user's index, or leaves that to its expiry there.
@@ -58,7 +61,7 @@ impl Records {
         }
     }
 
-    fn indexes(&self, user: &str) -> impl Iterator<Item = String> {
+    pub(super) fn indexes(&self, user: &str) -> impl Iterator<Item = String> {
         self.envelope.hashes(PURPOSE, user).map(|hash| names::user(&hash[..16]))
     }
 }

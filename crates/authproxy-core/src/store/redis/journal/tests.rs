@@ -1,0 +1,95 @@
+//! What the journal keeps, for how long, and how much of it.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::session::SessionId;
+
+const START: Timestamp = Timestamp::from_secs(1_000_000);
+const UNTIL: Timestamp = Timestamp::from_secs(2_000_000);
+
+fn key() -> SessionKey {
+    SessionId::random().key()
+}
+
+fn created(journal: &Journal, key: &SessionKey, at: Timestamp, record: &[u8]) {
+    journal.wrote(key, at, UNTIL, |life| life.create = Some(owned(&[record])));
+}
+
+fn committed(journal: &Journal, key: &SessionKey, at: Timestamp, record: &[u8]) {
+    journal.wrote(key, at, UNTIL, |life| life.commit = Some(owned(&[record])));
+}
+
+fn entry(journal: &Journal, key: &SessionKey, now: Timestamp) -> Option<Entry> {
+    journal.younger_than(OLDEST, now).into_iter().find(|entry| entry.key == *key)
+}
+
+#[test]
+fn the_last_version_is_kept_and_a_removal_leaves_nothing_else() {
+    let (journal, key) = (Journal::default(), key());
+    created(&journal, &key, START, b"first");
+    committed(&journal, &key, START, b"second");
+    committed(&journal, &key, START, b"third");
+    let Writes::Lives(life) = entry(&journal, &key, START).unwrap().writes else { panic!("it lives") };
+    assert_eq!((&*life.create.unwrap(), &*life.commit.unwrap()), (&[b"first".to_vec()][..], &[b"third".to_vec()][..]));
+    journal.removed(&key, START);
+    assert!(matches!(entry(&journal, &key, START).unwrap().writes, Writes::Removed));
+    committed(&journal, &key, START, b"late");
+    assert!(matches!(entry(&journal, &key, START).unwrap().writes, Writes::Removed), "what has ended goes on");
+}
+
+#[test]
+fn what_has_ended_elsewhere_is_forgotten_and_what_has_ended_here_is_not() {
+    let (journal, elsewhere, here) = (Journal::default(), key(), key());
+    created(&journal, &elsewhere, START, b"record");
+    created(&journal, &here, START, b"record");
+    journal.removed(&here, START);
+    for ended in [&elsewhere, &here, &key()] {
+        journal.heard_of_end(&ended.name());
+    }
+    assert!(!journal.knows(&elsewhere));
+    assert!(matches!(entry(&journal, &here, START).unwrap().writes, Writes::Removed));
+}
+
+#[test]
+fn what_is_old_is_forgotten_and_what_is_new_is_not() {
+    let (journal, old, renewed, new) = (Journal::default(), key(), key(), key());
+    created(&journal, &old, START, b"record");
+    created(&journal, &renewed, START, b"record");
+    committed(&journal, &renewed, START.plus(KEPT / 2), b"record");
+    created(&journal, &new, START.plus(KEPT), b"record");
+    assert!(!journal.knows(&old) && journal.knows(&renewed) && journal.knows(&new));
+}
+
+/// A mark of a removed session lasts for ten minutes: what is written again must never be older than that.
+#[test]
+fn nothing_is_written_again_that_could_be_older_than_the_mark_of_its_removal() {
+    let (journal, key) = (Journal::default(), key());
+    created(&journal, &key, START, b"record");
+    assert!(entry(&journal, &key, START.plus(OLDEST.saturating_sub(Duration::from_millis(1)))).is_some());
+    assert!(entry(&journal, &key, START.plus(OLDEST)).is_none(), "also where nothing was written since");
+    assert!(OLDEST * 2 < super::super::verbs::TOMBSTONE);
+}
+
+#[test]
+fn the_bytes_are_bounded_and_the_newest_are_kept() {
+    let (journal, record) = (Journal::default(), vec![0; 1 << 20]);
+    let keys: Vec<_> = (0..100).map(|_| key()).collect();
+    for key in &keys {
+        created(&journal, key, START, &record);
+        committed(&journal, key, START, b"small");
+        assert!(journal.lock().bytes <= MOST);
+    }
+    let kept = keys.iter().filter(|key| journal.knows(key)).count();
+    assert!((28..32).contains(&kept), "{kept}");
+    assert!(keys[100 - kept..].iter().all(|key| journal.knows(key)));
+    // One session that is written without end takes no more than one.
+    for _ in 0..MOST / PLACE_BYTES + 100 {
+        committed(&journal, &keys[0], START, b"small");
+    }
+    assert!(journal.lock().bytes <= MOST && journal.lock().order.len() <= MOST / PLACE_BYTES);
+    created(&journal, &keys[1], START.plus(KEPT), b"small");
+    let entries = journal.lock();
+    assert_eq!((entries.latest.len(), entries.order.len()), (1, 1));
+    assert_eq!(entries.bytes, PLACE_BYTES + ENTRY_BYTES + b"small".len());
+}

@@ -1,0 +1,108 @@
+//! What a node writes again when Redis has lost it, and what it does not. A server that is restarted empty has lost all.
+
+use std::{sync::Arc, time::Duration};
+
+use authproxy_core::{
+    SessionId, SessionKey, SessionStore,
+    clock::{Clock, ManualClock, SystemClock},
+    session::Version,
+    store::{HandedOut, RedisStore},
+};
+use authproxy_testing::redis::{RedisServer, ask_until};
+
+use super::{USER, envelope, found_again, new_session, open, refresh, store, unconnected};
+
+/// A node that can log in on a server only once it is let in: it meets a restarted one later than the others.
+async fn latecomer(server: &RedisServer) -> Arc<RedisStore> {
+    let_in(server).await;
+    store(&format!("redis://late:word@{}", server.address())).await
+}
+
+async fn let_in(server: &RedisServer) {
+    server.cli(&["ACL", "SETUSER", "late", "on", ">word", "+@all", "~ap:*", "&ap:*"]).await;
+}
+
+/// Waits until a node has written its marker again. What it asks itself then is answered behind all the rest.
+async fn written_again(witness: &RedisStore, marker: &SessionKey) {
+    found_again(witness, marker).await;
+}
+
+#[tokio::test]
+async fn a_session_is_written_again_with_its_index_and_its_handed_out_token() {
+    let mut server = RedisServer::start().await;
+    let node = store(&server.url()).await;
+    let (key, new) = (SessionId::random().key(), new_session(true));
+    let handed_out = new.refresh_token.clone().unwrap();
+    node.create(&key, new).await.unwrap();
+    let second = refresh(&node, &key).await;
+    server.restart().await;
+    let witness = unconnected(&server.url());
+    ask_until("everything to be written again", async || {
+        let session = witness.load(&key).await.ok()??;
+        let sessions = witness.sessions_of(USER).await.ok()?;
+        let found = witness.find_handed_out(&handed_out).await.ok()??;
+        let whole = session.version == second.version && sessions == [key.name()];
+        let expected = HandedOut { key, version: Version::FIRST, exchanged: false };
+        (whole && found == expected).then_some(())
+    })
+    .await;
+    refresh(&witness, &key).await;
+}
+
+/// A logout that comes between the loss and the writing: the session's own node comes too late to bring it back.
+#[tokio::test]
+async fn a_session_that_was_lost_and_logged_out_is_not_written_again() {
+    let mut server = RedisServer::start().await;
+    let (elsewhere, late) = (store(&server.url()).await, latecomer(&server).await);
+    let (closed, marker) = (open(&late).await, open(&late).await);
+    elsewhere.load(&closed).await.unwrap().unwrap();
+    server.restart().await;
+    ask_until("the logout to be taken", async || elsewhere.remove(&closed).await.ok()).await;
+    assert!(elsewhere.load(&marker).await.unwrap().is_none(), "its node is not there yet");
+    let_in(&server).await;
+    written_again(&elsewhere, &marker).await;
+    assert!(late.load(&closed).await.unwrap().is_none());
+}
+
+/// The node that wrote a session has heard of its end: it is no longer to be written again, mark or not.
+#[tokio::test]
+async fn a_session_whose_end_was_heard_of_is_not_written_again() {
+    let mut server = RedisServer::start().await;
+    let node = super::near::store(&server.url()).await;
+    let elsewhere = store(&server.url()).await;
+    let (closed, marker) = (open(&node).await, open(&node).await);
+    assert!(elsewhere.remove(&closed).await.unwrap().is_some());
+    super::near::until_unserved(&node, &closed).await;
+    drop(elsewhere); // it would write the mark again
+    server.restart().await;
+    let witness = unconnected(&server.url());
+    written_again(&witness, &marker).await;
+    assert!(node.load(&closed).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_is_written_again_is_kept_no_longer_than_it_was_to_be_and_what_is_old_not_at_all() {
+    const PASSED: Duration = Duration::from_secs(100);
+    let mut server = RedisServer::start().await;
+    let clock = ManualClock::new(SystemClock::new().now());
+    let builder = RedisStore::builder(&server.url(), envelope()).unwrap().near_ttl(Duration::ZERO);
+    let node = builder.clock(Arc::new(clock.clone())).build().unwrap();
+    node.ready().await.unwrap();
+    let (old, young) = (open(&node).await, SessionId::random().key());
+    clock.advance(PASSED);
+    node.create(&young, new_session(false)).await.unwrap();
+    let before = life(&server, &young).await;
+    clock.advance(PASSED);
+    server.restart().await;
+    written_again(&unconnected(&server.url()), &young).await;
+    let again = life(&server, &young).await;
+    assert!(again < before - PASSED.mul_f64(0.95), "{again:?} after {before:?}");
+    assert!(node.load(&old).await.unwrap().is_none(), "it was written too long ago");
+}
+
+/// How long Redis keeps a record from now on.
+async fn life(server: &RedisServer, key: &SessionKey) -> Duration {
+    let name: String = key.name().iter().map(|byte| format!("{byte:02x}")).collect();
+    let record = server.cli(&["KEYS", &format!("ap:{{*{name}")]).await;
+    Duration::from_millis(server.cli(&["PTTL", &record]).await.parse().unwrap())
+}
