@@ -1,12 +1,12 @@
 //! A Redis Cluster.
 
-use std::{
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::{process::Stdio, time::Duration};
 
 use futures_util::future::join_all;
-use tokio::{process::Command, time::timeout};
+use tokio::{
+    process::Command,
+    time::{Instant, timeout},
+};
 
 use super::{PATIENCE, RedisOptions, RedisServer, ask_until, process::missing};
 
