@@ -206,8 +206,8 @@ impl Case<'_> {
     fn came_back_too_late(&self, lost: &Lost) -> bool {
         let (Contract::Grace(grace), Some(left_at)) = (self.ledger.contract, lost.left_at) else { return false };
         let tokens = self.ledger.presented().filter(|token| token.user == lost.session.user);
-        let last = tokens.max_by_key(|token| token.presentations[0].at);
-        last.and_then(|token| token.presentations.first().zip(token.presentations.last()))
+        let newest = tokens.max_by_key(|token| token.presentations[0].at);
+        newest.and_then(|token| token.presentations.first().zip(token.presentations.newest()))
             .is_some_and(|(first, latest)| left_at < latest.at + self.limits.lease && first.at + grace <= lost.at)
     }
 
