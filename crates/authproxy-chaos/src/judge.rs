@@ -207,7 +207,8 @@ impl Case<'_> {
         let (Contract::Grace(grace), Some(left_at)) = (self.ledger.contract, lost.left_at) else { return false };
         let tokens = self.ledger.presented().filter(|token| token.user == lost.session.user);
         let newest = tokens.max_by_key(|token| token.presentations[0].at);
-        newest.and_then(|token| token.presentations.first().zip(token.presentations.newest()))
+        newest
+            .and_then(|token| token.presentations.first().zip(token.presentations.last()))
             .is_some_and(|(first, latest)| left_at < latest.at + self.limits.lease && first.at + grace <= lost.at)
     }
 

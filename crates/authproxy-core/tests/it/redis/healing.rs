@@ -140,13 +140,13 @@ async fn what_is_written_again_is_kept_no_longer_than_it_was_to_be_and_what_is_o
     server.restart().await;
     written_again(&unconnected(&server.url()), &young).await;
     let again = life(&server, &young).await;
-    assert!(again < before - PASSED.mul_f64(0.95), "{again:?} after {before:?}");
+    assert!(again + PASSED.mul_f64(0.95) < before, "{again:?} after {before:?}");
     assert!(node.load(&old).await.unwrap().is_none(), "it was written too long ago");
 }
 
 /// How long Redis keeps a record from now on.
 async fn life(server: &RedisServer, key: &SessionKey) -> Duration {
-    let name: String = key.name().iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = key.name().iter().fold(String::new(), |name, byte| name + &format!("{byte:02x}"));
     let record = server.cli(&["KEYS", &format!("ap:{{*{name}")]).await;
     Duration::from_millis(server.cli(&["PTTL", &record]).await.parse().unwrap())
 }
