@@ -82,6 +82,8 @@ pub(crate) fn plan(seed: u64, rounds: u64, short: bool, nodes: usize, store: Sto
             kinds.push(K::StopNode);
         }
         random.shuffle(&mut kinds);
+        // First what may fail no request: leases of killed nodes still run after the others.
+        kinds.sort_by_key(|kind| !kind.is_harmless());
         faults.extend(kinds.into_iter().map(|kind| Fault::draw(kind, short, nodes, &mut random)));
     }
     faults
@@ -104,7 +106,7 @@ impl Fault {
 
     /// Whether requests may not fail while it happens.
     pub(crate) fn is_harmless(&self) -> bool {
-        self.kind == K::RollingRestart
+        self.kind.is_harmless()
     }
 
     /// Does it, and undoes it.
@@ -133,6 +135,12 @@ impl Fault {
             K::KillWhileSlow => world.kill_while_slow(node, length).await?,
         }
         Ok(())
+    }
+}
+
+impl FaultKind {
+    fn is_harmless(self) -> bool {
+        self == Self::RollingRestart
     }
 }
 

@@ -177,7 +177,7 @@ fn settings(plan: &Plan, place: usize, auth: &AuthService, upstream: SocketAddr,
     let store = match relays {
         None => String::new(),
         Some(relays) => format!(
-            "url = \"redis://{}\"\nsecrets = [\"{}\"]\nnear_ttl = \"{}ms\"\nstale_max = \"{}ms\"",
+            "url = \"redis://{}\"\nsecrets = [\"{}\"]\nwait = \"10s\"\nnear_ttl = \"{}ms\"\nstale_max = \"{}ms\"",
             relays.address(place),
             "a secret of the harness, which guards nothing",
             plan.near_ttl.as_millis(),

@@ -29,7 +29,9 @@ pub(super) async fn faults(args: &Args) -> io::Result<Report> {
     for (number, fault) in faults.iter().enumerate() {
         say(&format!("{:>6.1} s  {}/{} {fault}", world.began.elapsed().as_secs_f64(), number + 1, faults.len()));
         if fault.is_harmless() {
-            sleep(RECOVERY).await;
+            // A session whose node was killed is not refreshed before its lease has run out.
+            let killed = world.incidents.iter().any(|incident| matches!(incident.kind, Kind::Killed(_)));
+            sleep(if killed { world.plan.lease() } else { RECOVERY }).await;
         }
         let before = world.shared.census().failed();
         fault.happen(&mut world).await?;

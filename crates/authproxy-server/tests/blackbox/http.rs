@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -72,8 +73,13 @@ impl Ask {
 
     /// Sends the request on a connection of its own and reads the answer.
     pub(crate) fn send(&self, address: SocketAddr) -> Answer {
+        self.send_and_wait(address, PATIENCE)
+    }
+
+    /// The same, for an answer that takes long.
+    pub(crate) fn send_and_wait(&self, address: SocketAddr, patience: Duration) -> Answer {
         let mut stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(patience)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         let mut bytes =
             format!("{} {} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n", self.method, self.path).into_bytes();

@@ -3,9 +3,10 @@
 //!
 //! Redis confirms a write before its replicas have it, so a failover can lose what was confirmed: a login, a token set
 //! whose refresh token was given up, a logout. The node that wrote it still knows. The invariant: *what is written again
-//! changes nothing where the first writing was not lost, and is nothing that has ended since.* Of a session that has
-//! ended elsewhere Redis keeps a mark, and what is written again is always younger than that mark may become.
-//! What is kept of tokens is sealed.
+//! changes nothing where the first writing was not lost, brings nothing back that has ended since, and lets no
+//! refresh token be presented that another node may have presented since.* Of a session that has ended elsewhere Redis
+//! keeps a mark, and what is written again is always younger than that mark may become. A session whose token was due
+//! is written again in doubt. What is kept of tokens is sealed.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -16,8 +17,11 @@ use std::{
 use futures_util::{StreamExt, stream};
 use tokio::{sync::watch, time::sleep};
 
-use super::Records;
-use crate::{clock::Timestamp, session::SessionKey};
+use super::{Records, near::OVER, record};
+use crate::{
+    clock::Timestamp,
+    session::{Session, SessionKey, Version},
+};
 
 /// Older writes make room for new ones: no replica that is worth promoting lags so far behind.
 const KEPT: Duration = Duration::from_secs(30);
@@ -72,9 +76,16 @@ pub(super) enum Writes {
 }
 
 /// A session's beginning and its last version.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Life {
-    pub(super) create: Option<Arguments>,
+    version: Version,
+    /// The newest version that was heard of.
+    heard: Version,
+    /// From when on its refresh token may have been presented.
+    pub(super) due_at: Timestamp,
+    /// The whole record of that version, where the session was begun here.
+    pub(super) record: Option<Arc<[u8]>>,
+    /// What made that version of the one before it, and is in the record too.
     pub(super) commit: Option<Arguments>,
     /// Its user's index.
     pub(super) index: Option<String>,
@@ -84,24 +95,36 @@ pub(super) struct Life {
 
 impl Journal {
     /// A change of a session that lives: it is kept in Redis `until` then.
-    pub(super) fn wrote(&self, key: &SessionKey, now: Timestamp, until: Timestamp, change: impl FnOnce(&mut Life)) {
-        self.note(key, now, until, |writes| {
-            if let Writes::Lives(life) = writes {
-                change(life);
+    pub(super) fn wrote(
+        &self,
+        key: &SessionKey,
+        session: &Session,
+        now: Timestamp,
+        until: Timestamp,
+        change: impl FnOnce(&mut Life),
+    ) {
+        self.note(key, now, until, |known| match known.unwrap_or_else(|| Writes::Lives(Life::of(session))) {
+            Writes::Lives(mut life) => {
+                change(&mut life);
+                Writes::Lives(life)
             }
+            Writes::Removed => Writes::Removed,
         });
     }
 
     /// The session has ended here.
     pub(super) fn removed(&self, key: &SessionKey, now: Timestamp) {
-        self.note(key, now, now, |writes| *writes = Writes::Removed);
+        self.note(key, now, now, |_| Writes::Removed);
     }
 
-    /// The session has ended elsewhere.
-    pub(super) fn heard_of_end(&self, name: &[u8; 16]) {
+    /// Somebody has written a version, or the session's end.
+    pub(super) fn heard(&self, name: &[u8; 16], version: Version) {
         let mut entries = self.lock();
-        if entries.latest.get(name).is_some_and(|entry| matches!(entry.writes, Writes::Lives(_))) {
-            entries.take(name);
+        match entries.latest.get_mut(name).map(|entry| &mut entry.writes) {
+            Some(Writes::Lives(_)) if version == OVER => drop(entries.take(name)),
+            // It may be our own, which is noted in a moment.
+            Some(Writes::Lives(life)) => life.heard = life.heard.max(version),
+            Some(Writes::Removed) | None => {}
         }
     }
 
@@ -110,22 +133,24 @@ impl Journal {
         self.lock().latest.contains_key(&key.name())
     }
 
-    fn note(&self, key: &SessionKey, now: Timestamp, until: Timestamp, change: impl FnOnce(&mut Writes)) {
+    fn note(&self, key: &SessionKey, now: Timestamp, until: Timestamp, change: impl FnOnce(Option<Writes>) -> Writes) {
         let (mut entries, name) = (self.lock(), key.name());
-        let known = entries.take(&name).map(|entry| entry.writes);
+        let writes = change(entries.take(&name).map(|entry| entry.writes));
         entries.last_place += 1;
-        let (place, writes) = (entries.last_place, known.unwrap_or_else(|| Writes::Lives(Life::default())));
-        let mut entry = Entry { key: *key, at: now, place, until, writes };
-        change(&mut entry.writes);
+        let place = entries.last_place;
+        let entry = Entry { key: *key, at: now, place, until, writes };
         entries.bytes += entry.bytes() + PLACE_BYTES;
         entries.latest.insert(name, entry);
         entries.order.push_back((now, place, name));
         entries.forget(now);
     }
 
-    /// What is not so old yet.
+    /// What is not so old yet, and not known to be outdated.
     fn younger_than(&self, oldest: Duration, now: Timestamp) -> Vec<Entry> {
-        self.lock().latest.values().filter(|entry| now.since(entry.at) < oldest).cloned().collect()
+        let is_current = |writes: &Writes| !matches!(writes, Writes::Lives(life) if life.heard > life.version);
+        let entries = self.lock();
+        let current = entries.latest.values().filter(|entry| now.since(entry.at) < oldest && is_current(&entry.writes));
+        current.cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
@@ -156,12 +181,47 @@ impl Entries {
     }
 }
 
+impl Life {
+    fn of(session: &Session) -> Self {
+        let (version, due_at) = (session.version, session.zones.refresh_at);
+        Self { version, heard: version, due_at, record: None, commit: None, index: None, pointers: Vec::new() }
+    }
+
+    /// The session was begun here.
+    pub(super) fn begun(&mut self, record: &[u8], index: Option<String>) {
+        (self.record, self.index) = (Some(record.into()), index);
+    }
+
+    /// A version was made here, by these arguments.
+    pub(super) fn committed(&mut self, session: &Session, version: Version, made_by: Made<'_>, index: Option<String>) {
+        let record = self.record.take();
+        // A token that somebody else has spent meanwhile must not be kept.
+        let known = version == self.version.next() || !made_by.refresh_token.is_empty();
+        self.record = record
+            .filter(|_| known)
+            .and_then(|record| record::succeeded(&record, version, made_by.session, made_by.refresh_token))
+            .map(Into::into);
+        (self.version, self.due_at, self.index) = (version, session.zones.refresh_at, index);
+        self.commit = Some(made_by.arguments.iter().map(|argument| argument.to_vec()).collect());
+    }
+}
+
+/// What a version is made by.
+#[derive(Clone, Copy)]
+pub(super) struct Made<'a> {
+    pub(super) arguments: &'a [&'a [u8]],
+    /// The sealed parts, which are among the arguments.
+    pub(super) session: &'a [u8],
+    pub(super) refresh_token: &'a [u8],
+}
+
 impl Entry {
     fn bytes(&self) -> usize {
         let Writes::Lives(life) = &self.writes else { return ENTRY_BYTES };
-        let arguments = life.create.iter().chain(&life.commit).flat_map(|arguments| arguments.iter());
+        let record = life.record.iter().map(|record| record.len());
+        let arguments = life.commit.iter().flat_map(|arguments| arguments.iter()).map(Vec::len);
         let pointers = life.pointers.iter().map(|(name, target)| name.len() + target.len());
-        ENTRY_BYTES + arguments.map(Vec::len).chain(pointers).sum::<usize>()
+        ENTRY_BYTES + record.chain(arguments).chain(pointers).sum::<usize>()
     }
 }
 
@@ -199,11 +259,6 @@ impl Records {
         }
         failed == 0
     }
-}
-
-/// A script's arguments, to be kept.
-pub(super) fn owned(arguments: &[&[u8]]) -> Arguments {
-    arguments.iter().map(|argument| argument.to_vec()).collect()
 }
 
 #[cfg(test)]

@@ -15,13 +15,7 @@ use std::{
 use tokio::{sync::watch, time::timeout};
 
 use self::ear::{Ear, Topics};
-use super::{
-    dial::Owned,
-    journal::Journal,
-    names,
-    near::{NearCache, OVER},
-    servers::Servers,
-};
+use super::{dial::Owned, journal::Journal, names, near::NearCache, servers::Servers};
 use crate::session::Version;
 
 /// How long one who wants to hear of everything from the start waits for the listener.
@@ -38,9 +32,7 @@ impl Told {
     /// What is older than `below` is outdated.
     fn changed(&self, name: [u8; 16], below: Version) {
         self.near.changed(name, below);
-        if below == OVER {
-            self.journal.heard_of_end(&name);
-        }
+        self.journal.heard(&name, below);
     }
 
     /// Changes in a partition may have gone unheard up to now.

@@ -14,7 +14,7 @@ use redis::{Cmd, Value};
 use super::{
     Durability, LINGER, Records, USES_PER_IDLE_TIMEOUT,
     failure::{Failure, Refusal},
-    journal::{Entry, Life, OLDEST, Writes, owned},
+    journal::{Entry, Life, Made, OLDEST, Writes},
     names,
     node::{Manner, Node},
     record::{self, Record, Unreadable},
@@ -35,6 +35,9 @@ use crate::{
 /// anything that is written again is old.
 pub(super) const TOMBSTONE: Duration = Duration::from_mins(10);
 
+/// Where the commit's script is told how long the record is kept.
+const LIFE_IN_COMMIT: usize = 2;
+
 /// A verb that may be sent again under the same name when its answer was lost.
 const REPEATABLE: Manner = Manner { asking: false, replicated: false, repeatable: true };
 /// A verb whose answer would not be the same the second time.
@@ -54,7 +57,7 @@ impl SessionStore for Records {
         match self.run(&self.scripts.create, key, &arguments, REPEATABLE).await {
             Ok(reply) if reply.word == "created" => {
                 let index = self.indexes(&new.session.user).next();
-                self.wrote(key, &new.session, |life| (life.create, life.index) = (Some(owned(&arguments)), index));
+                self.wrote(key, &new.session, |life| life.begun(&record, index));
             }
             Ok(_) | Err(Failure::Refused(Refusal::WrongType)) => return Err(CreateError::Exists),
             Err(Failure::Refused(Refusal::OutOfMemory)) => return Err(CreateError::Full),
@@ -138,7 +141,8 @@ impl SessionStore for Records {
                     tracing::warn!(session = ?key, "no replica has confirmed a token set; the primary alone has it");
                 }
                 let index = self.indexes(&commit.session.user).next();
-                self.wrote(key, &commit.session, |life| (life.commit, life.index) = (Some(owned(&arguments)), index));
+                let made_by = Made { arguments: &arguments, session: &session, refresh_token: &refresh };
+                self.wrote(key, &commit.session, |life| life.committed(&commit.session, next, made_by, index));
                 self.prolong(&reply.bytes()?, &commit.session).await;
                 Ok(Committed::Stored)
             }
@@ -254,13 +258,19 @@ impl Records {
     /// Writes again what was written of a session: nothing of it changes anything where it was not lost.
     pub(super) async fn write_again(&self, Entry { key, until, writes, .. }: &Entry) -> Result<(), Failure> {
         let Writes::Lives(written) = writes else { return self.mark_as_removed(key, true, REPEATABLE).await.map(drop) };
-        let life = millis(until.since(self.clock.now()));
-        let scripts = [(&self.scripts.create, &written.create, 1), (&self.scripts.commit, &written.commit, 2)];
-        for (script, arguments, place_of_life) in scripts {
-            let Some(arguments) = arguments else { continue };
-            let mut arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
-            arguments[place_of_life] = life.as_bytes();
-            self.run(script, key, &arguments, REPEATABLE).await?;
+        let now = self.clock.now();
+        let (life, presented_ago) = (millis(until.since(now)), millis(now.since(written.due_at)));
+        if let Some(record) = &written.record {
+            let mut arguments = vec![&record[..], life.as_bytes()];
+            if now >= written.due_at {
+                arguments.push(presented_ago.as_bytes());
+            }
+            self.run(&self.scripts.create, key, &arguments, REPEATABLE).await?;
+        }
+        if let Some(commit) = &written.commit {
+            let mut arguments: Vec<&[u8]> = commit.iter().map(Vec::as_slice).collect();
+            arguments[LIFE_IN_COMMIT] = life.as_bytes();
+            self.run(&self.scripts.commit, key, &arguments, REPEATABLE).await?;
         }
         if let Some(index) = &written.index {
             self.index_until(key, index, &life).await?;
@@ -275,7 +285,7 @@ impl Records {
     /// Notes a change of a session that lives, to be written again if it is lost.
     pub(super) fn wrote(&self, key: &SessionKey, session: &Session, change: impl FnOnce(&mut Life)) {
         let now = self.clock.now();
-        self.journal.wrote(key, now, now.plus(self.life(session)), change);
+        self.journal.wrote(key, session, now, now.plus(self.life(session)), change);
     }
 
     /// Removes a session, and leaves the mark of that for a while; `where_nothing_is`, also if there is none.

@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
-use authproxy_core::{SessionId, SessionStore};
+use authproxy_core::{
+    RefreshToken, SessionId, SessionStore,
+    clock::{Clock, SystemClock},
+    session::Session,
+    store::NewSession,
+    token::AccessToken,
+};
 use authproxy_testing::redis::RedisServer;
 use tokio::time::Instant;
 
-use super::{granted, new_session, open, refresh, slow::SlowPath, store, successor};
+use super::{granted, new_session, open, refresh, slow::SlowPath, store, successor, zones};
 
 /// Commands as nodes have sent them: without those that scripts call.
 async fn sent(server: &RedisServer) -> u64 {
@@ -83,4 +89,23 @@ async fn the_bytes_of_a_session_are_few() {
     let each = (used().await - before) / 1_000;
     println!("{each} bytes a session in Redis, with tokens of 45 bytes, its user's index included");
     assert!(each < 1_000, "{each} bytes");
+}
+
+/// As an auth service with JWTs has them: a record alone, its index beside it.
+#[tokio::test]
+async fn the_bytes_of_a_session_with_tokens_of_800_bytes_are_few() {
+    let server = RedisServer::start().await;
+    let store = store(&server.url()).await;
+    let (key, now) = (SessionId::random().key(), SystemClock::new().now());
+    let access_token = AccessToken::new(&"a".repeat(800)).unwrap();
+    let session = Session::new(super::USER.into(), access_token, zones(), now, now.plus(Duration::from_secs(600)));
+    let refresh_token = RefreshToken::new(&"r".repeat(800)).ok();
+    store.create(&key, NewSession { session, refresh_token, handed_out: false }).await.unwrap();
+    let mut bytes = Vec::new();
+    for pattern in ["ap:{*", "ap:u:*"] {
+        let name = server.cli(&["KEYS", pattern]).await;
+        bytes.push(server.cli(&["MEMORY", "USAGE", &name]).await.parse::<u64>().unwrap());
+    }
+    println!("{} bytes a record in Redis with two tokens of 800 bytes, {} its user's index", bytes[0], bytes[1]);
+    assert!(bytes[0] < 2_400, "{bytes:?}");
 }

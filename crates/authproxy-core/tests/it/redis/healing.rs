@@ -6,11 +6,13 @@ use authproxy_core::{
     SessionId, SessionKey, SessionStore,
     clock::{Clock, ManualClock, SystemClock},
     session::Version,
-    store::{HandedOut, RedisStore},
+    store::{Begun, Committed, HandedOut, RedisStore},
 };
 use authproxy_testing::redis::{RedisServer, ask_until};
 
-use super::{USER, envelope, found_again, new_session, open, refresh, store, unconnected};
+use super::{
+    USER, begin_on, envelope, found_again, granted, new_session, open, refresh, store, successor, unconnected,
+};
 
 /// A node that can log in on a server only once it is let in: it meets a restarted one later than the others.
 async fn latecomer(server: &RedisServer) -> Arc<RedisStore> {
@@ -20,6 +22,15 @@ async fn latecomer(server: &RedisServer) -> Arc<RedisStore> {
 
 async fn let_in(server: &RedisServer) {
     server.cli(&["ACL", "SETUSER", "late", "on", ">word", "+@all", "~ap:*", "&ap:*"]).await;
+}
+
+/// A node on a clock that stands still until it is told to move.
+async fn node_on_a_clock(server: &RedisServer) -> (RedisStore, ManualClock) {
+    let clock = ManualClock::new(SystemClock::new().now());
+    let builder = RedisStore::builder(&server.url(), envelope()).unwrap().near_ttl(Duration::ZERO);
+    let node = builder.clock(Arc::new(clock.clone())).build().unwrap();
+    node.ready().await.unwrap();
+    (node, clock)
 }
 
 /// Waits until a node has written its marker again. What it asks itself then is answered behind all the rest.
@@ -80,14 +91,47 @@ async fn a_session_whose_end_was_heard_of_is_not_written_again() {
     assert!(node.load(&closed).await.unwrap().is_none());
 }
 
+/// Another node has gone on from it, and spent its refresh token: what is known here must not be presented.
+#[tokio::test]
+async fn a_session_that_another_node_has_refreshed_is_not_written_again() {
+    let mut server = RedisServer::start().await;
+    let (node, elsewhere) = (super::near::store(&server.url()).await, store(&server.url()).await);
+    let (refreshed, marker) = (open(&node).await, open(&node).await);
+    refresh(&elsewhere, &refreshed).await;
+    super::near::until_unserved(&node, &refreshed).await;
+    drop(elsewhere);
+    server.restart().await;
+    written_again(&unconnected(&server.url()), &marker).await;
+    assert!(node.load(&refreshed).await.unwrap().is_none());
+}
+
+/// Whoever had the permission to present its token may have used it, and the permission is lost with the rest.
+#[tokio::test]
+async fn a_session_whose_token_was_due_is_written_again_in_doubt() {
+    let mut server = RedisServer::start().await;
+    let (node, clock) = node_on_a_clock(&server).await;
+    let (due, presented) = (open(&node).await, open(&node).await);
+    let current = node.load(&presented).await.unwrap().unwrap();
+    let lease = granted(&node, &presented, Version::FIRST).await;
+    clock.advance(Duration::from_secs(97));
+    server.restart().await;
+    let witness = unconnected(&server.url());
+    for key in [&due, &presented] {
+        found_again(&witness, key).await;
+        let begun = witness.begin(key, begin_on(Version::FIRST)).await.unwrap();
+        assert!(matches!(begun, Begun::InDoubt { .. }), "{begun:?}");
+    }
+    // The tokens that its presentation has brought end the doubt.
+    let commit = successor(&current);
+    assert!(matches!(node.commit(&lease, commit).await.unwrap(), Committed::Stored));
+    refresh(&witness, &presented).await;
+}
+
 #[tokio::test]
 async fn what_is_written_again_is_kept_no_longer_than_it_was_to_be_and_what_is_old_not_at_all() {
     const PASSED: Duration = Duration::from_secs(100);
     let mut server = RedisServer::start().await;
-    let clock = ManualClock::new(SystemClock::new().now());
-    let builder = RedisStore::builder(&server.url(), envelope()).unwrap().near_ttl(Duration::ZERO);
-    let node = builder.clock(Arc::new(clock.clone())).build().unwrap();
-    node.ready().await.unwrap();
+    let (node, clock) = node_on_a_clock(&server).await;
     let (old, young) = (open(&node).await, SessionId::random().key());
     clock.advance(PASSED);
     node.create(&young, new_session(false)).await.unwrap();

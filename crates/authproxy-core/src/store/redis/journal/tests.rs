@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::session::SessionId;
+use crate::{
+    session::{SessionId, Zones},
+    store::Envelope,
+    token::AccessToken,
+};
 
 const START: Timestamp = Timestamp::from_secs(1_000_000);
 const UNTIL: Timestamp = Timestamp::from_secs(2_000_000);
@@ -12,12 +16,18 @@ fn key() -> SessionKey {
     SessionId::random().key()
 }
 
-fn created(journal: &Journal, key: &SessionKey, at: Timestamp, record: &[u8]) {
-    journal.wrote(key, at, UNTIL, |life| life.create = Some(owned(&[record])));
+fn session() -> Session {
+    let zones = Zones { refresh_at: START.plus(KEPT), wait_at: UNTIL, expires_at: UNTIL };
+    Session::new("u".into(), AccessToken::new("access").unwrap(), zones, START, UNTIL)
 }
 
-fn committed(journal: &Journal, key: &SessionKey, at: Timestamp, record: &[u8]) {
-    journal.wrote(key, at, UNTIL, |life| life.commit = Some(owned(&[record])));
+fn created(journal: &Journal, key: &SessionKey, at: Timestamp, record: &[u8]) {
+    journal.wrote(key, &session(), at, UNTIL, |life| life.begun(record, None));
+}
+
+fn committed(journal: &Journal, key: &SessionKey, at: Timestamp, version: u64, commit: &[u8]) {
+    let made_by = Made { arguments: &[commit], session: b"sealed session", refresh_token: b"sealed token" };
+    journal.wrote(key, &session(), at, UNTIL, |life| life.committed(&session(), Version(version), made_by, None));
 }
 
 fn entry(journal: &Journal, key: &SessionKey, now: Timestamp) -> Option<Entry> {
@@ -27,15 +37,39 @@ fn entry(journal: &Journal, key: &SessionKey, now: Timestamp) -> Option<Entry> {
 #[test]
 fn the_last_version_is_kept_and_a_removal_leaves_nothing_else() {
     let (journal, key) = (Journal::default(), key());
-    created(&journal, &key, START, b"first");
-    committed(&journal, &key, START, b"second");
-    committed(&journal, &key, START, b"third");
+    let envelope = Envelope::new(["a secret of the tests, longer than 32 characters"]).unwrap();
+    created(&journal, &key, START, &record::first(&envelope, &key, &session(), None, None));
+    committed(&journal, &key, START, 2, b"second");
+    committed(&journal, &key, START, 3, b"third");
     let Writes::Lives(life) = entry(&journal, &key, START).unwrap().writes else { panic!("it lives") };
-    assert_eq!((&*life.create.unwrap(), &*life.commit.unwrap()), (&[b"first".to_vec()][..], &[b"third".to_vec()][..]));
+    assert_eq!(record::Record::parse(&life.record.unwrap()).unwrap().unwrap().version, Version(3));
+    assert_eq!(*life.commit.unwrap(), [b"third".to_vec()]);
     journal.removed(&key, START);
     assert!(matches!(entry(&journal, &key, START).unwrap().writes, Writes::Removed));
-    committed(&journal, &key, START, b"late");
+    committed(&journal, &key, START, 4, b"late");
     assert!(matches!(entry(&journal, &key, START).unwrap().writes, Writes::Removed), "what has ended goes on");
+}
+
+/// Its token was spent by whoever has written the newer version.
+#[test]
+fn what_another_node_has_followed_up_is_not_written_again() {
+    let (journal, key) = (Journal::default(), key());
+    created(&journal, &key, START, b"record");
+    journal.heard(&key.name(), Version(2));
+    assert!(entry(&journal, &key, START).is_none());
+    committed(&journal, &key, START, 2, b"it was our own");
+    assert!(entry(&journal, &key, START).is_some());
+}
+
+/// A token that was kept by a refresh is the one before it, not what was known here long ago.
+#[test]
+fn a_record_is_not_made_of_what_others_have_spent() {
+    let (journal, key) = (Journal::default(), key());
+    created(&journal, &key, START, b"record");
+    let kept = Made { arguments: &[b"commit"], session: b"sealed session", refresh_token: b"" };
+    journal.wrote(&key, &session(), START, UNTIL, |life| life.committed(&session(), Version(9), kept, None));
+    let Writes::Lives(life) = entry(&journal, &key, START).unwrap().writes else { panic!("it lives") };
+    assert!(life.record.is_none() && life.commit.is_some());
 }
 
 #[test]
@@ -45,7 +79,7 @@ fn what_has_ended_elsewhere_is_forgotten_and_what_has_ended_here_is_not() {
     created(&journal, &here, START, b"record");
     journal.removed(&here, START);
     for ended in [&elsewhere, &here, &key()] {
-        journal.heard_of_end(&ended.name());
+        journal.heard(&ended.name(), OVER);
     }
     assert!(!journal.knows(&elsewhere));
     assert!(matches!(entry(&journal, &here, START).unwrap().writes, Writes::Removed));
@@ -56,7 +90,7 @@ fn what_is_old_is_forgotten_and_what_is_new_is_not() {
     let (journal, old, renewed, new) = (Journal::default(), key(), key(), key());
     created(&journal, &old, START, b"record");
     created(&journal, &renewed, START, b"record");
-    committed(&journal, &renewed, START.plus(KEPT / 2), b"record");
+    committed(&journal, &renewed, START.plus(KEPT / 2), 2, b"commit");
     created(&journal, &new, START.plus(KEPT), b"record");
     assert!(!journal.knows(&old) && journal.knows(&renewed) && journal.knows(&new));
 }
@@ -77,7 +111,6 @@ fn the_bytes_are_bounded_and_the_newest_are_kept() {
     let keys: Vec<_> = (0..100).map(|_| key()).collect();
     for key in &keys {
         created(&journal, key, START, &record);
-        committed(&journal, key, START, b"small");
         assert!(journal.lock().bytes <= MOST);
     }
     let kept = keys.iter().filter(|key| journal.knows(key)).count();
@@ -85,7 +118,7 @@ fn the_bytes_are_bounded_and_the_newest_are_kept() {
     assert!(keys[100 - kept..].iter().all(|key| journal.knows(key)));
     // One session that is written without end takes no more than one.
     for _ in 0..MOST / PLACE_BYTES + 100 {
-        committed(&journal, &keys[0], START, b"small");
+        committed(&journal, &keys[0], START, 2, b"small");
     }
     assert!(journal.lock().bytes <= MOST && journal.lock().order.len() <= MOST / PLACE_BYTES);
     created(&journal, &keys[1], START.plus(KEPT), b"small");

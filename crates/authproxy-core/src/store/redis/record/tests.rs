@@ -49,6 +49,21 @@ fn a_record_is_read_as_it_was_written_and_shows_nothing() {
 }
 
 #[test]
+fn a_record_is_followed_by_its_next_version() {
+    let (key, rotated) = (SessionId::random().key(), RefreshToken::new("rotated").unwrap());
+    let first = first(&envelope(), &key, &session("u"), Some(&token()), Some([7; 16]));
+    let sealed = seal_session(&envelope(), &key, Version(2), &session("u"));
+    let resealed = seal_refresh_token(&envelope(), &key, Version(2), &rotated);
+    for (part, expected) in [(&[][..], token()), (&resealed[..], rotated)] {
+        let second = succeeded(&first, Version(2), &sealed, part).unwrap();
+        let (session, kept) = read(&key, &second).unwrap().unwrap();
+        assert_eq!((session.version, kept.unwrap().expose_secret()), (Version(2), expected.expose_secret()));
+        assert!(Record::parse(&second).unwrap().unwrap().is_outstanding(&[7; 16]));
+    }
+    assert!(succeeded(b"nothing of ours", Version(2), &sealed, &[]).is_none());
+}
+
+#[test]
 fn a_session_without_a_refresh_token_has_none() {
     let key = SessionId::random().key();
     let record = first(&envelope(), &key, &session("user"), None, None);
