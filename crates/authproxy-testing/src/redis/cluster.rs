@@ -44,6 +44,17 @@ impl RedisCluster {
         cluster
     }
 
+    /// Has the servers take nobody for dead who is slow, on a busy machine: a test that needs no failover wants none.
+    ///
+    /// # Panics
+    ///
+    /// When they refuse.
+    pub async fn be_patient(&self) {
+        for node in &self.nodes {
+            assert_eq!(node.cli(&["CONFIG", "SET", "cluster-node-timeout", "60000"]).await, "OK");
+        }
+    }
+
     /// What a `RedisStore` is told: `redis-cluster://host:port,host:port`.
     pub fn url(&self) -> String {
         let first = self.nodes[0].url();

@@ -43,6 +43,18 @@ impl RedisSentinel {
         watched
     }
 
+    /// Has the Sentinels take nobody for dead who is slow, on a busy machine: a test that needs no failover wants none.
+    ///
+    /// # Panics
+    ///
+    /// When they refuse.
+    pub async fn be_patient(&self) {
+        for sentinel in &self.sentinels {
+            let answer = sentinel.cli(&["SENTINEL", "SET", MASTER, "down-after-milliseconds", "60000"]).await;
+            assert_eq!(answer, "OK");
+        }
+    }
+
     /// What a `RedisStore` is told: `redis-sentinel://host:port,host:port,host:port/main`.
     pub fn url(&self) -> String {
         let addresses: Vec<_> = self.sentinels.iter().map(RedisServer::address).collect();

@@ -23,10 +23,14 @@ async fn the_redis_store_keeps_the_contract() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_redis_store_keeps_the_contract_in_a_cluster() {
-    keeps_the_contract(&RedisCluster::start(3, 0).await.url()).await;
+    let cluster = RedisCluster::start(3, 0).await;
+    cluster.be_patient().await;
+    keeps_the_contract(&cluster.url()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_redis_store_keeps_the_contract_through_sentinels() {
-    keeps_the_contract(&RedisSentinel::start().await.url()).await;
+    let watched = RedisSentinel::start().await;
+    watched.be_patient().await;
+    keeps_the_contract(&watched.url()).await;
 }
