@@ -11,7 +11,11 @@ use crate::{
     args::Args,
     auth::AuthService,
     cores::Cores,
-    peers::{Side, Stage, authproxy::Authproxy, nginx::Nginx},
+    peers::{
+        Side, Stage,
+        authproxy::{Authproxy, Store},
+        nginx::Nginx,
+    },
     report::{self, About, Report},
     turn, upstream,
 };
@@ -23,6 +27,8 @@ const SHORT: Duration = Duration::from_secs(2);
 pub(crate) const NGINX: &str = "nginx proxy_pass";
 pub(crate) const AUTHPROXY: &str = "authproxy";
 pub(crate) const REFRESHING: &str = "authproxy, refreshing";
+pub(crate) const REDIS: &str = "authproxy, Redis";
+const REDIS_ALONE: &str = "authproxy, Redis, no near-cache";
 
 /// Runs the whole comparison and says what came of it.
 pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
@@ -80,17 +86,19 @@ fn count(sides: &[Box<dyn Side>], requests: usize, stage: &Stage<'_>, args: &Arg
 
 /// In the order of their turns.
 fn sides(args: &Args) -> io::Result<Vec<Box<dyn Side>>> {
-    let authproxy = |name: &str, program: &std::path::PathBuf, access_life| -> Box<dyn Side> {
-        Box::new(Authproxy { name: name.into(), program: program.clone(), access_life })
+    let authproxy = |name: &str, program: &std::path::PathBuf, access_life, store| -> Box<dyn Side> {
+        Box::new(Authproxy { name: name.into(), program: program.clone(), access_life, store })
     };
     let mut sides: Vec<Box<dyn Side>> = vec![
         Box::new(Nginx { program: args.nginx.clone() }),
-        authproxy(AUTHPROXY, &args.authproxy, HOUR),
-        authproxy(REFRESHING, &args.authproxy, SHORT),
+        authproxy(AUTHPROXY, &args.authproxy, HOUR, Store::Memory),
+        authproxy(REFRESHING, &args.authproxy, SHORT, Store::Memory),
+        authproxy(REDIS, &args.authproxy, HOUR, Store::Redis("5s")),
+        authproxy(REDIS_ALONE, &args.authproxy, HOUR, Store::Redis("0s")),
     ];
     for other in &args.other_authproxy {
         let file = other.file_name().unwrap_or_default().to_string_lossy();
-        sides.push(authproxy(&format!("other {file}"), other, HOUR));
+        sides.push(authproxy(&format!("other {file}"), other, HOUR, Store::Memory));
     }
     if let Some(unknown) = args.only.iter().find(|name| sides.iter().all(|side| side.name() != *name)) {
         let names: Vec<_> = sides.iter().map(|side| format!("\"{}\"", side.name())).collect();

@@ -46,6 +46,9 @@ pub(crate) struct Stage<'a> {
 /// A side that serves, until it is dropped.
 pub(crate) struct Running {
     pub(crate) process: Process,
+    /// What it needs and what does not count: ends after it.
+    #[expect(dead_code, reason = "held for its end")]
+    pub(crate) beside: Vec<Process>,
     pub(crate) address: SocketAddr,
     /// What its load asks, in turn.
     pub(crate) questions: Vec<Question>,
@@ -58,9 +61,18 @@ impl Stage<'_> {
 
     /// Starts a program that will listen on `address`, and waits until it does.
     fn serve(&self, command: &[&str], address: SocketAddr, log: &str) -> io::Result<Process> {
-        let log = self.file(log);
         let command: Vec<&str> = self.under.split_ascii_whitespace().chain(command.iter().copied()).collect();
-        let mut process = Process::start(&command, self.cores.proxy(), &log)?;
+        self.serve_on(self.cores.proxy(), &command, address, log)
+    }
+
+    /// The same for what a side needs: on the core of the load.
+    fn serve_beside(&self, command: &[&str], address: SocketAddr, log: &str) -> io::Result<Process> {
+        self.serve_on(None, command, address, log)
+    }
+
+    fn serve_on(&self, core: Option<usize>, command: &[&str], address: SocketAddr, log: &str) -> io::Result<Process> {
+        let log = self.file(log);
+        let mut process = Process::start(command, core, &log)?;
         let is_up = ask_until(PATIENCE, || match TcpStream::connect(address) {
             Ok(_) => Some(true),
             Err(_) => process.has_ended().then_some(false),

@@ -34,7 +34,7 @@ impl Side for Nginx {
         // As long as a session's cookie, so that both sides read as much.
         let cookie = format!("session_id={}", "x".repeat(43));
         let questions = (0..stage.sessions).map(|user| Question::new(user, &cookie)).collect();
-        Ok(Running { process, address, questions })
+        Ok(Running { process, beside: Vec::new(), address, questions })
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
-    forward::{AUTHPROXY, NGINX, REFRESHING},
+    forward::{AUTHPROXY, NGINX, REDIS, REFRESHING},
     spread::Spread,
     turn::Turn,
 };
@@ -29,6 +29,9 @@ pub(super) fn of(turns: &[Turn]) -> Vec<Bound> {
     };
     [
         ratio("CPU a request, authproxy / nginx", 1.5, [AUTHPROXY, NGINX], |turn| turn.limit.cpu_us_per_request),
+        ratio("CPU a request, Redis with near-cache / memory", 1.05, [REDIS, AUTHPROXY], |turn| {
+            turn.limit.cpu_us_per_request
+        }),
         ratio("p99, refreshing / not", 1.1, [REFRESHING, AUTHPROXY], |turn| turn.steady.p99_us.into()),
     ]
     .into_iter()
