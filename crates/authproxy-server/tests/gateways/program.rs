@@ -119,7 +119,7 @@ async fn free_address() -> SocketAddr {
 
 /// The program: where `scripts/gateways` says, where it puts it by itself, or on the PATH.
 fn find(name: &str) -> PathBuf {
-    let told = env::var_os("AUTHPROXY_GATEWAYS").map(PathBuf::from);
+    let told = env::var_os("GATEWAYS_BIN").map(PathBuf::from);
     let usual = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../gateways/bin");
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = told.into_iter().chain([usual]).chain(env::split_paths(&path)).chain(["/usr/sbin".into()]);

@@ -1,7 +1,7 @@
 //! Nobody ever gets another's answer: many sessions, tagged requests, callers that leave in the middle.
 //!
-//! The run is short here. `AUTHPROXY_MIXUP_REQUESTS=10000000 cargo test --release -p authproxy-server --test it mixup`
-//! is the long one; `AUTHPROXY_MIXUP_SEED=2` makes it another one.
+//! The run is short here. `MIXUP_REQUESTS=10000000 cargo test --release -p authproxy-server --test it mixup`
+//! is the long one; `MIXUP_SEED=2` makes it another one.
 
 use std::{env, sync::Arc, time::Duration};
 
@@ -94,8 +94,8 @@ impl Caller {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answer_bears_its_askers_tag_and_token() {
     let given = |name| env::var(name).ok().map(|number| number.parse::<usize>().unwrap());
-    let requests = given("AUTHPROXY_MIXUP_REQUESTS").unwrap_or(REQUESTS);
-    let seed = given("AUTHPROXY_MIXUP_SEED").unwrap_or(0) * CALLERS;
+    let requests = given("MIXUP_REQUESTS").unwrap_or(REQUESTS);
+    let seed = given("MIXUP_SEED").unwrap_or(0) * CALLERS;
     let upstream = FakeUpstream::playing(echo).await.unwrap();
     let url = upstream.url();
     let proxy = Proxy::with(|config| {
