@@ -8,7 +8,9 @@ mod connect;
 mod download;
 mod error;
 mod headers;
+mod http1;
 mod live;
+mod message;
 mod path;
 mod shelf;
 mod table;
@@ -24,26 +26,25 @@ use authproxy_core::{
 };
 use futures_util::future::select;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    HeaderMap, HeaderValue, Method, Response, StatusCode, Uri,
     header::{
-        AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, SET_COOKIE,
-        TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
+        AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, ORIGIN, SET_COOKIE, UPGRADE, WWW_AUTHENTICATE,
     },
     request::Parts,
     uri::PathAndQuery,
 };
-use hyper::{body::Incoming, ext, upgrade};
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 pub use self::connect::TrustError;
 use self::{
     connect::{Connector, Protocols},
     headers::Onward,
+    message::Message,
     path::Ambiguous,
     table::Table,
-    upload::{Source, Upload},
-    upstream::{Connection, Upstream},
+    upload::Source,
+    upstream::{AnswerBody, Place, Upstream},
     wait::Wait,
 };
 pub(crate) use self::{
@@ -59,7 +60,6 @@ use crate::{
     response::{self, Response as Answer},
     routes,
     service::{App, Peer},
-    socket::Interim,
     telemetry::RequestId,
     tunnel::Tunnel,
 };
@@ -173,13 +173,13 @@ pub(crate) async fn handle(
         destination: &destination,
         caller,
     };
-    let (mut response, mut connection) = exchange.send(&mut body).await?;
+    let (mut response, mut place) = exchange.send(&mut body).await?;
     if exchange.was_refused(&response) && exchange.renew(body.is_kept()).await? {
         // Before the second try: it may need the place that the first one takes.
-        connection.give_up(&response);
-        (response, connection) = exchange.send(&mut body).await?;
+        place.give_back(response.body_mut());
+        (response, place) = exchange.send(&mut body).await?;
     }
-    exchange.answer(response, connection).await
+    exchange.answer(response, place)
 }
 
 /// One request and what was found out about it.
@@ -191,17 +191,24 @@ struct Exchange<'a> {
     caller: Option<Caller<'a>>,
 }
 
-type Head = (Response<Incoming>, Connection);
+type Head = (Response<AnswerBody>, Place);
 
 impl Exchange<'_> {
     /// Sends the request; a second time only with a body that is kept.
     async fn send(&self, body: &mut Source) -> Result<Head, Problem> {
-        let request = self.request(body.take().ok_or(Problem::Internal)?);
         let route = self.destination.route;
+        let message = Message {
+            method: &self.head.method,
+            target: &self.destination.target,
+            headers: &self.head.headers,
+            onward: &self.onward,
+            token: self.caller.as_ref().map(|caller| &caller.token),
+        };
         let protocols = if self.onward.upgrade.is_some() { Protocols::Http1 } else { Protocols::All };
+        let upload = body.take().ok_or(Problem::Internal)?;
         let wait =
             Wait { patience: route.config.first_byte_timeout, progress: body.progress(), session: self.session() };
-        let sent = route.upstream.send(request, protocols, |sending| wait.for_head(sending)).await;
+        let sent = route.upstream.send(&message, upload, protocols, &wait).await;
         // What went wrong with the peer's own body is the peer's to hear.
         sent.map_err(|error| match body.progress().and_then(upload::Progress::failed) {
             Some(failed) => failed.into(),
@@ -209,24 +216,12 @@ impl Exchange<'_> {
         })
     }
 
-    fn request(&self, body: Upload) -> Request<Upload> {
-        let mut request = Request::new(body);
-        *request.method_mut() = self.head.method.clone();
-        *request.uri_mut() = Uri::from(self.destination.target.clone());
-        *request.headers_mut() = self.head.headers.clone();
-        self.onward.request(request.headers_mut(), self.caller.as_ref().map(|caller| &caller.token));
-        if let Some(interim) = self.onward.peer.interim.clone().filter(|_| self.head.version == Version::HTTP_11) {
-            ext::on_informational(&mut request, move |early| pass_on(&interim, early.status(), early.headers()));
-        }
-        request
-    }
-
     fn session(&self) -> Option<(Arc<Live>, SessionKey)> {
         self.caller.as_ref().map(|caller| (self.app.forwarder.live.clone(), caller.key))
     }
 
     /// Whether the upstream refused our access token (RFC 6750, section 3.1), and not something else.
-    fn was_refused(&self, response: &Response<Incoming>) -> bool {
+    fn was_refused(&self, response: &Response<AnswerBody>) -> bool {
         let mut challenges = response.headers().get_all(WWW_AUTHENTICATE).iter().peekable();
         let is_plain = challenges.peek().is_none();
         let refuses_token = |challenge: &HeaderValue| {
@@ -251,19 +246,15 @@ impl Exchange<'_> {
         Ok(is_newer)
     }
 
-    async fn answer(self, mut response: Response<Incoming>, connection: Connection) -> Result<Answer, Problem> {
+    fn answer(self, mut response: Response<AnswerBody>, place: Place) -> Result<Answer, Problem> {
         let route = &self.destination.route.config;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return self.tunnel(response, connection).await;
-        }
-        // Two lengths: hyper believes one of them, and what is behind the other could be anything (RFC 9112, section 6.3).
-        if response.headers().contains_key(TRANSFER_ENCODING) && response.headers().contains_key(CONTENT_LENGTH) {
-            return Err(Problem::Upstream(UpstreamError::TwoLengths));
+            return self.tunnel(response, place);
         }
         self.clean(&mut response);
         let is_endless = response.headers().get(CONTENT_TYPE).is_some_and(is_event_stream);
         Ok(response.map(|body| {
-            let mut download = Download::new(body, connection, route.idle_timeout, self.session());
+            let mut download = Download::new(body, place, route.idle_timeout, self.session());
             if is_endless {
                 download.end_with(&self.app.forwarder.shutdown);
             }
@@ -273,18 +264,20 @@ impl Exchange<'_> {
 
     /// Makes the connection a tunnel: what the browser and the upstream say on it is theirs from here on, as long as
     /// the session lives.
-    async fn tunnel(self, mut response: Response<Incoming>, connection: Connection) -> Result<Answer, Problem> {
+    fn tunnel(self, response: Response<AnswerBody>, place: Place) -> Result<Answer, Problem> {
         let route = &self.destination.route.config;
         let protocol = response.headers().get(UPGRADE).cloned();
         let (Some(protocol), Some(_)) = (protocol, self.onward.upgrade) else {
             return Err(Problem::Upstream(UpstreamError::UnaskedUpgrade));
         };
-        let upgraded =
-            upgrade::on(&mut response).await.map_err(|error| Problem::Upstream(UpstreamError::Closed(error)))?;
+        let (head, body) = response.into_parts();
+        let Some(upstream) = body.into_tunnel() else {
+            return Err(Problem::Upstream(UpstreamError::UnaskedUpgrade));
+        };
         let lasting = self.session().map(|(live, key)| live.enter(key));
         let shutdown = self.app.forwarder.shutdown.clone();
         let ended = async move {
-            let _in_use = connection;
+            let _in_use = place;
             match &lasting {
                 Some(lasting) => {
                     let _ = select(pin!(lasting.ended().cancelled()), pin!(shutdown.cancelled())).await;
@@ -292,11 +285,11 @@ impl Exchange<'_> {
                 None => shutdown.cancelled().await,
             }
         };
-        let mut answer = response.map(|_| Body::whole(""));
+        let mut answer = Response::from_parts(head, Body::whole(""));
         self.clean(&mut answer);
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
         answer.headers_mut().insert(UPGRADE, protocol);
-        answer.extensions_mut().insert(Tunnel::new(TokioIo::new(upgraded), route.idle_timeout, ended));
+        answer.extensions_mut().insert(Tunnel::new(upstream, route.idle_timeout, ended));
         Ok(answer)
     }
 
@@ -377,16 +370,6 @@ fn to_login(app: &App, route: &RouteConfig, head: &Parts, problem: Problem) -> R
     let mut answer = login_page::redirect(page, next, problem.into_response(&head.headers, app.cookie));
     answer.headers_mut().insert(CACHE_CONTROL, response::NO_STORE);
     Ok(answer)
-}
-
-/// Passes an answer before the answer on, without what no answer may carry (RFC 8297 for 103).
-fn pass_on(interim: &Interim, status: StatusCode, headers: &HeaderMap) {
-    if status != StatusCode::CONTINUE {
-        let mut headers = headers.clone();
-        headers.remove(SET_COOKIE);
-        headers::strip_hop_by_hop(&mut headers);
-        interim.send(status, &headers);
-    }
 }
 
 /// The host that a request asks for: of its target, where that is absolute (RFC 9112, section 3.2.2), else `Host`.

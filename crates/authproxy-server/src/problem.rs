@@ -248,7 +248,7 @@ fn upstream(error: &UpstreamError) -> Row {
         UpstreamError::Unreachable(_) => Row::new(S::BAD_GATEWAY, "The upstream cannot be reached"),
         UpstreamError::Tls(_) => Row::new(S::BAD_GATEWAY, "No secure connection to the upstream"),
         UpstreamError::Closed(_) => Row::new(S::BAD_GATEWAY, "The upstream closed the connection without an answer"),
-        UpstreamError::Malformed(_) | UpstreamError::TwoLengths | UpstreamError::UnaskedUpgrade => {
+        UpstreamError::Malformed(_) | UpstreamError::UnaskedUpgrade => {
             Row::new(S::BAD_GATEWAY, "The upstream's answer is malformed")
         }
         UpstreamError::ConnectTimeout => Row::new(S::GATEWAY_TIMEOUT, "Connecting to the upstream took too long"),

@@ -170,7 +170,7 @@ impl App {
             response::harden(response.headers_mut(), seen.credential, seen.has_cookie);
         }
         response::secure_transport(response.headers_mut(), self.origins.https());
-        response.headers_mut().insert(X_REQUEST_ID, id.header());
+        response.headers_mut().insert(X_REQUEST_ID, id.header().clone());
         let verdict = response.extensions_mut().remove::<Verdict>();
         let (method, status, duration) = (&head.method, response.status(), began.elapsed());
         Answered { id: &id, method, route: seen.route, status, duration, verdict }.log();

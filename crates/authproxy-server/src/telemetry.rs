@@ -33,8 +33,8 @@ impl RequestId {
     }
 
     /// The value for the answer's header.
-    pub(crate) fn header(&self) -> HeaderValue {
-        self.0.clone()
+    pub(crate) fn header(&self) -> &HeaderValue {
+        &self.0
     }
 
     /// The id as text.

@@ -3,7 +3,7 @@
 use std::{io, path::Path, sync::Arc, time::Duration};
 
 use hyper::{
-    client::conn::{http1, http2},
+    client::conn::http2,
     rt::{Read, Write},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -12,11 +12,9 @@ use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
-use super::{error::UpstreamError, upload::Upload, upstream::Sender};
+use super::{error::UpstreamError, http1::Wire, upload::Upload, upstream::Line};
 use crate::config::{UpstreamUrl, upstream::Location};
 
-/// The largest answer head, and the most that is read ahead of a body.
-const READ_BUFFER: usize = 128 * 1024;
 /// Finds out that the other end of an HTTP/2 connection is gone without a word.
 const PING_EVERY: Duration = Duration::from_secs(20);
 
@@ -90,11 +88,11 @@ impl Connector {
     }
 
     /// A new connection, ready for its first request. The caller bounds the time.
-    pub(super) async fn connect(&self, protocols: Protocols) -> Result<Sender, UpstreamError> {
+    pub(super) async fn connect(&self, protocols: Protocols) -> Result<Line, UpstreamError> {
         let origin = match self.url.location() {
             Location::Unix(path) => {
                 let stream = UnixStream::connect(path).await.map_err(UpstreamError::Unreachable)?;
-                return http1(TokioIo::new(stream)).await;
+                return Ok(Line::Http1(Wire::new(stream)));
             }
             Location::Origin(origin) => origin,
         };
@@ -102,30 +100,18 @@ impl Connector {
         let address = (host.trim_matches(['[', ']']), origin.port());
         let stream = TcpStream::connect(address).await.map_err(UpstreamError::Unreachable)?;
         let _ = stream.set_nodelay(true); // a request is written whole; waiting for more only delays it
-        let Some(tls) = &self.tls else { return http1(TokioIo::new(stream)).await };
+        let Some(tls) = &self.tls else { return Ok(Line::Http1(Wire::new(stream))) };
         let connector = if protocols == Protocols::All { &tls.all } else { &tls.http1 };
         let stream = connector.connect(tls.name.clone(), stream).await.map_err(UpstreamError::Tls)?;
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
             http2(TokioIo::new(stream)).await
         } else {
-            http1(TokioIo::new(stream)).await
+            Ok(Line::Http1(Wire::new(stream)))
         }
     }
 }
 
-async fn http1(io: impl Read + Write + Unpin + Send + 'static) -> Result<Sender, UpstreamError> {
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(READ_BUFFER)
-        .writev(false) // small writes: cheaper in one piece than in a list
-        .handshake::<_, Upload>(io)
-        .await
-        .map_err(UpstreamError::exchange)?;
-    // It ends with its sender, or with the upstream's end; its errors reach whoever waits for an answer.
-    tokio::spawn(async move { drop(connection.with_upgrades().await) });
-    Ok(Sender::Http1(sender))
-}
-
-async fn http2(io: impl Read + Write + Unpin + Send + 'static) -> Result<Sender, UpstreamError> {
+async fn http2(io: impl Read + Write + Unpin + Send + 'static) -> Result<Line, UpstreamError> {
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_header_list_size(64 * 1024)
@@ -133,9 +119,9 @@ async fn http2(io: impl Read + Write + Unpin + Send + 'static) -> Result<Sender,
         .keep_alive_timeout(PING_EVERY)
         .handshake::<_, Upload>(io)
         .await
-        .map_err(UpstreamError::exchange)?;
+        .map_err(UpstreamError::http2)?;
     tokio::spawn(async move { drop(connection.await) });
-    Ok(Sender::Http2(sender))
+    Ok(Line::Http2(sender))
 }
 
 fn client(roots: RootCertStore, protocols: &[&[u8]]) -> ClientConfig {

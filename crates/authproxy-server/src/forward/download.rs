@@ -10,21 +10,20 @@ use std::{
 use authproxy_core::session::SessionKey;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{
     headers,
     live::{LIVE_AFTER, Lasting, Live},
-    upstream::Connection,
+    upstream::{AnswerBody, BrokenBody, Place},
 };
 
 /// Why an answer breaks off. The browser sees a connection that ends, never an answer that looks complete.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DownloadError {
     #[error("the upstream's answer broke off")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] BrokenBody),
     #[error("the upstream's answer did not go on in time")]
     TooSlow,
     #[error("the session ended")]
@@ -35,9 +34,9 @@ pub(crate) enum DownloadError {
 
 /// The body of an upstream's answer.
 pub(crate) struct Download {
-    body: Incoming,
+    body: AnswerBody,
     /// Gone once the answer was read to its end: the connection rests.
-    connection: Option<Connection>,
+    place: Option<Place>,
     patience: Duration,
     began: Instant,
     /// Since when the upstream has been silent, while it is.
@@ -50,16 +49,16 @@ pub(crate) struct Download {
 }
 
 impl Download {
-    /// The body of an answer over `connection`; `session` is whom it belongs to.
+    /// The body of an answer over the connection at `place`; `session` is whom it belongs to.
     pub(crate) fn new(
-        body: Incoming,
-        connection: Connection,
+        body: AnswerBody,
+        place: Place,
         patience: Duration,
         session: Option<(Arc<Live>, SessionKey)>,
     ) -> Self {
         let (began, silent_since, timer, lasting) = (Instant::now(), None, None, None);
-        let (connection, shutdown) = (Some(connection), None);
-        let mut download = Self { body, connection, patience, began, silent_since, timer, session, lasting, shutdown };
+        let (place, shutdown) = (Some(place), None);
+        let mut download = Self { body, place, patience, began, silent_since, timer, session, lasting, shutdown };
         // An answer without a body is not asked for its end either.
         if download.body.is_end_stream() {
             download.give_back();
@@ -103,8 +102,8 @@ impl Download {
     }
 
     fn give_back(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            connection.give_back();
+        if let Some(place) = self.place.take() {
+            place.give_back(&mut self.body);
         }
     }
 
@@ -135,7 +134,7 @@ impl Body for Download {
             Some(Err(ready!(this.poll_silence(cx))))
         };
         match &outcome {
-            Some(Err(_)) => this.connection = None,
+            Some(Err(_)) => this.place = None,
             // A body of known length is not asked for its end.
             _ if this.body.is_end_stream() => this.give_back(),
             _ => {}

@@ -25,7 +25,6 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Meant for one connection only (RFC 9110, section 7.6.1). `TE` and `Upgrade` are looked at one by one; `Trailer`
 /// crosses, because without it no trailer does.
@@ -63,47 +62,88 @@ pub(crate) struct Onward<'a> {
 }
 
 impl Onward<'_> {
-    /// Makes the upstream's request header of the peer's.
-    pub(crate) fn request(&self, headers: &mut HeaderMap, token: Option<&ReadyToken>) {
-        let te_trailers = headers.get_all(TE).iter().any(|value| lists(value, "trailers"));
-        strip_hop_by_hop(headers);
-        // What is expected is answered here, as soon as the body is wanted.
-        remove_where(headers, |name| *name == TE || *name == EXPECT || self.is_ours_to_say(name));
-        strip_cookie(headers, self.cookie.name());
-        self.say_how_it_was_reached(headers);
-        if te_trailers {
-            headers.insert(TE, HeaderValue::from_static("trailers"));
+    /// Says every field of the upstream's request header, made of the browser's; not what delimits a body.
+    pub(crate) fn request(
+        &self,
+        browsers: &HeaderMap,
+        token: Option<&ReadyToken>,
+        say: &mut dyn FnMut(&HeaderName, &HeaderValue),
+    ) {
+        let route = self.route;
+        let nominated = nominated(browsers);
+        let crosses = |name: &HeaderName| !is_of_one_hop(name, &nominated) && !self.is_ours_to_say(name);
+        let keeps_trace = crosses(&TRACEPARENT) && has_trace(browsers);
+        let is_routes_own = |name: &HeaderName| {
+            route.remove_request_headers.contains(name) || route.add_request_headers.iter().any(|(own, _)| own == name)
+        };
+        let (mut has_host, mut has_proto) = (false, false);
+        for (name, value) in browsers {
+            match name.as_str() {
+                // Said below. What is expected is answered here, as soon as the body is wanted.
+                "host" | "te" | "expect" | "content-length" | "cookie" | "x-forwarded-for" | "x-request-id" => continue,
+                "traceparent" | "tracestate" if !keeps_trace => continue,
+                _ if !crosses(name) => continue,
+                "x-forwarded-host" => has_host = true,
+                "x-forwarded-proto" => has_proto = true,
+                _ => {}
+            }
+            if !is_routes_own(name) {
+                say(name, value);
+            }
+        }
+        let mut ours = |name: &HeaderName, value: Option<&HeaderValue>| {
+            if let Some(value) = value.filter(|_| !is_routes_own(name)) {
+                say(name, value);
+            }
+        };
+        ours(&COOKIE, cookies_of_others(browsers, self.cookie.name()).filter(|_| crosses(&COOKIE)).as_ref());
+        let asked_for = HeaderValue::from_str(self.host).ok();
+        ours(&HOST, if route.preserve_host { asked_for.as_ref() } else { Some(self.authority) });
+        let gateways = Some(browsers).filter(|_| crosses(&X_FORWARDED_FOR));
+        ours(&X_FORWARDED_FOR, self.forwarded_for(gateways).as_ref());
+        ours(&X_FORWARDED_HOST, asked_for.as_ref().filter(|_| !has_host));
+        let scheme = HeaderValue::from_static(if self.peer.is_secure() { "https" } else { "http" });
+        ours(&X_FORWARDED_PROTO, Some(&scheme).filter(|_| !has_proto));
+        ours(&VIA, Some(&via(self.version)));
+        ours(&X_REQUEST_ID, Some(self.id.header()));
+        if !keeps_trace {
+            ours(&TRACEPARENT, Some(&traceparent()));
+        }
+        if browsers.get_all(TE).iter().any(|value| lists(value, "trailers")) {
+            ours(&TE, Some(&HeaderValue::from_static("trailers")));
         }
         if let Some(protocol) = self.upgrade {
-            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-            headers.insert(UPGRADE, protocol.clone());
+            ours(&CONNECTION, Some(&HeaderValue::from_static("upgrade")));
+            ours(&UPGRADE, Some(protocol));
         }
-        for name in &self.route.remove_request_headers {
-            headers.remove(name);
+        let identity = token.map(|token| self.identity(token)).unwrap_or_default();
+        let is_identity = |name: &HeaderName| identity.iter().any(|(own, _)| *own == name);
+        for (name, value) in route.add_request_headers.iter().filter(|(name, _)| !is_identity(name)) {
+            say(name, value);
         }
-        for (name, value) in &self.route.add_request_headers {
-            headers.insert(name, value.clone());
-        }
-        if let Some(token) = token {
-            self.identify(headers, token);
+        for (name, value) in &identity {
+            say(name, value);
         }
     }
 
-    /// Says who is asking.
-    fn identify(&self, headers: &mut HeaderMap, token: &ReadyToken) {
-        let token_header = self.route.token_header.as_ref().unwrap_or(&AUTHORIZATION);
-        let authorization = token.access_token().authorization();
-        let value = if *token_header == AUTHORIZATION { authorization.clone() } else { claims::bare(token) };
-        headers.insert(token_header, value);
-        if let Some(name) = &self.route.user_header {
-            insert_or_remove(headers, name, claims::text(token.user()));
+    /// Who is asking.
+    fn identity(&self, token: &ReadyToken) -> Vec<(&HeaderName, HeaderValue)> {
+        let route = self.route;
+        let authorization = || token.access_token().authorization().clone();
+        let mut said = vec![match &route.token_header {
+            None => (&AUTHORIZATION, authorization()),
+            Some(name) if *name == AUTHORIZATION => (name, authorization()),
+            Some(name) => (name, claims::bare(token)),
+        }];
+        if let Some(name) = &route.user_header {
+            said.extend(claims::text(token.user()).map(|user| (name, user)));
         }
-        if !self.route.claim_headers.is_empty() {
+        if !route.claim_headers.is_empty() {
             let claims = claims::of(token);
-            for (name, claim) in &self.route.claim_headers {
-                insert_or_remove(headers, name, claims.header(claim));
-            }
+            let fields = route.claim_headers.iter().map(|(name, claim)| (name, claims.header(claim)));
+            said.extend(fields.filter_map(|(name, value)| Some((name, value?))));
         }
+        said
     }
 
     /// Whether the peer's own field of this name is dropped. Names are compared as lenient upstreams read them.
@@ -121,11 +161,11 @@ impl Onward<'_> {
     }
 
     /// Whoever a believed gateway speaks for, and the peer.
-    fn forwarded_for(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+    fn forwarded_for(&self, gateways: Option<&HeaderMap>) -> Option<HeaderValue> {
         let peer = self.peer.forwarded_for();
-        if !headers.contains_key(X_FORWARDED_FOR) {
+        let Some(headers) = gateways.filter(|headers| headers.contains_key(X_FORWARDED_FOR)) else {
             return Some(peer.clone());
-        }
+        };
         let mut list = BytesMut::new();
         for value in headers.get_all(X_FORWARDED_FOR) {
             list.put_slice(value.as_bytes());
@@ -133,30 +173,6 @@ impl Onward<'_> {
         }
         list.put_slice(peer.as_bytes());
         HeaderValue::from_maybe_shared(list.freeze()).ok()
-    }
-
-    fn say_how_it_was_reached(&self, headers: &mut HeaderMap) {
-        let forwarded_for = self.forwarded_for(headers);
-        insert_or_remove(headers, &X_FORWARDED_FOR, forwarded_for);
-        if !headers.contains_key(X_FORWARDED_HOST) {
-            insert_or_remove(headers, &X_FORWARDED_HOST, HeaderValue::from_str(self.host).ok());
-        }
-        headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(if self.peer.is_secure() {
-            "https"
-        } else {
-            "http"
-        }));
-        if self.route.preserve_host {
-            insert_or_remove(headers, &HOST, HeaderValue::from_str(self.host).ok());
-        } else {
-            headers.insert(HOST, self.authority.clone());
-        }
-        headers.append(VIA, via(self.version));
-        headers.insert(X_REQUEST_ID, self.id.header());
-        if !headers.get(TRACEPARENT).is_some_and(is_traceparent) || headers.get_all(TRACEPARENT).iter().count() > 1 {
-            headers.insert(TRACEPARENT, traceparent());
-            headers.remove(TRACESTATE); // it belongs to the trace that was not taken over
-        }
     }
 }
 
@@ -229,15 +245,30 @@ pub(crate) fn upgrade(headers: &HeaderMap, version: Version) -> Option<HeaderVal
 
 /// Takes out what concerns one connection only.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let nominated: Vec<HeaderName> = headers
+    let nominated = nominated(headers);
+    remove_where(headers, |name| is_of_one_hop(name, &nominated));
+}
+
+/// Takes out of an answer before the answer what no answer may carry, and what is not the browser's.
+pub(crate) fn clean_interim(headers: &mut HeaderMap) {
+    headers.remove(SET_COOKIE);
+    strip_hop_by_hop(headers);
+}
+
+/// What `Connection` says is for one connection only (RFC 9110, section 7.6.1).
+fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    headers
         .get_all(CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         // These say where a message ends and where it goes: no connection option can take them away.
         .filter(|name| ![CONTENT_LENGTH, TRANSFER_ENCODING, HOST].contains(name))
-        .collect();
-    remove_where(headers, |name| HOP_BY_HOP.contains(&name.as_str()) || nominated.contains(name));
+        .collect()
+}
+
+fn is_of_one_hop(name: &HeaderName, nominated: &[HeaderName]) -> bool {
+    HOP_BY_HOP.contains(&name.as_str()) || nominated.contains(name)
 }
 
 /// Takes fields out by their names: one look at each that is there, instead of a search for each that might be.
@@ -248,32 +279,28 @@ fn remove_where(headers: &mut HeaderMap, is_doomed: impl Fn(&HeaderName) -> bool
     }
 }
 
-/// Takes our cookie out of the peer's, and leaves the others as they are, byte for byte.
-fn strip_cookie(headers: &mut HeaderMap, name: &str) {
+/// The peer's cookies without ours, byte for byte; `None` when there are no others.
+fn cookies_of_others(headers: &HeaderMap, name: &str) -> Option<HeaderValue> {
     let is_ours = |(cookie, _): (&[u8], Option<&[u8]>)| cookie == name.as_bytes();
     let mut lines = headers.get_all(COOKIE).iter();
-    match (lines.next(), lines.next()) {
-        (None, _) => return,
-        (Some(only), None) if !cookie::pairs(only).any(is_ours) => return,
-        (Some(only), None) if cookie::pairs(only).all(is_ours) => return drop(headers.remove(COOKIE)),
+    match (lines.next()?, lines.next()) {
+        (only, None) if !cookie::pairs(only).any(is_ours) => return Some(only.clone()),
+        (only, None) if cookie::pairs(only).all(is_ours) => return None,
         _ => {}
     }
-    let lines: Vec<_> = headers.get_all(COOKIE).iter().cloned().collect();
     let mut kept = BytesMut::new();
-    for line in &lines {
+    for line in headers.get_all(COOKIE) {
         let texts = line.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-        for ((cookie, _), text) in cookie::pairs(line).zip(texts) {
-            if cookie != name.as_bytes() && !text.is_empty() {
+        for (pair, text) in cookie::pairs(line).zip(texts) {
+            if !is_ours(pair) && !text.is_empty() {
                 kept.put_slice(if kept.is_empty() { b"" } else { b"; " });
                 kept.put_slice(text);
             }
         }
     }
-    headers.remove(COOKIE);
-    if let (false, Ok(mut value)) = (kept.is_empty(), HeaderValue::from_maybe_shared(kept.freeze())) {
-        value.set_sensitive(true);
-        headers.insert(COOKIE, value);
-    }
+    let mut value = HeaderValue::from_maybe_shared(kept.freeze()).ok().filter(|value| !value.is_empty())?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// What a trailer may never say: how a message is framed or routed, and who is asking (RFC 9110, section 6.5.1).
@@ -338,13 +365,6 @@ fn via(version: Version) -> HeaderValue {
     })
 }
 
-fn insert_or_remove(headers: &mut HeaderMap, name: &HeaderName, value: Option<HeaderValue>) {
-    match value {
-        Some(value) => drop(headers.insert(name, value)),
-        None => drop(headers.remove(name)),
-    }
-}
-
 /// What a gateway says of the way behind it.
 fn is_of_a_gateway(name: &str) -> bool {
     matches!(
@@ -359,6 +379,12 @@ fn lists(value: &HeaderValue, word: &str) -> bool {
         let end = item.iter().position(|byte| *byte == b';').unwrap_or(item.len());
         item[..end].trim_ascii().eq_ignore_ascii_case(word.as_bytes())
     })
+}
+
+/// Whether a trace is to be taken over.
+fn has_trace(headers: &HeaderMap) -> bool {
+    let mut traces = headers.get_all(TRACEPARENT).iter();
+    traces.next().is_some_and(is_traceparent) && traces.next().is_none()
 }
 
 /// W3C Trace Context, section 3.2.2, version 00.

@@ -1,7 +1,7 @@
 //! [`Shelves`]: where an upstream's connections rest, a shelf for each worker.
 //!
-//! A connection is driven by a task on the worker that made it. Used by requests of the same worker, it wakes nobody
-//! else's thread.
+//! A connection's events come to the worker that made it. Used by requests of the same worker, it wakes nobody else's
+//! thread.
 
 use std::{
     num::NonZeroUsize,
@@ -10,10 +10,10 @@ use std::{
     time::Duration,
 };
 
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use tokio::time::Instant;
 
-use super::upload::Upload;
+use super::{http1::Wire, upload::Upload};
 use crate::workers;
 
 /// How long a connection may rest. Below what upstreams commonly allow, so that few close at the moment of reuse.
@@ -26,7 +26,7 @@ pub(super) struct Shelves(Box<[Shelf]>);
 #[derive(Default)]
 pub(super) struct Shelf {
     /// The last used on top.
-    resting: Mutex<Vec<(Instant, http1::SendRequest<Upload>)>>,
+    resting: Mutex<Vec<(Instant, Wire)>>,
     shared: Mutex<Option<http2::SendRequest<Upload>>>,
 }
 
@@ -43,8 +43,8 @@ impl Shelves {
     }
 
     /// Puts a connection on a shelf.
-    pub(super) fn put(&self, number: usize, sender: http1::SendRequest<Upload>) {
-        lock(&self.0[number].resting).push((Instant::now(), sender));
+    pub(super) fn put(&self, number: usize, wire: Wire) {
+        lock(&self.0[number].resting).push((Instant::now(), wire));
     }
 
     /// How many connections rest.
@@ -53,21 +53,25 @@ impl Shelves {
     }
 
     /// A connection from any shelf, and which one that was.
-    pub(super) fn take_anywhere(&self) -> Option<(usize, http1::SendRequest<Upload>)> {
-        self.0.iter().enumerate().find_map(|(number, shelf)| Some((number, shelf.take(|_| true)?)))
+    pub(super) fn take_anywhere(&self) -> Option<(usize, Wire)> {
+        self.0.iter().enumerate().find_map(|(number, shelf)| Some((number, shelf.take()?)))
     }
 }
 
 impl Shelf {
-    /// The connection that rested last, if it will do.
-    pub(super) fn take(&self, will_do: fn(&http1::SendRequest<Upload>) -> bool) -> Option<http1::SendRequest<Upload>> {
+    /// The connection that rested last, if it can carry another request.
+    pub(super) fn take(&self) -> Option<Wire> {
         let mut resting = lock(&self.resting);
-        while resting.pop_if(|(_, sender)| sender.is_closed()).is_some() {}
         if resting.last()?.0.elapsed() >= LONGEST_REST {
             resting.clear(); // those below have rested even longer
             return None;
         }
-        resting.pop_if(|(_, sender)| will_do(sender)).map(|(_, sender)| sender)
+        while let Some((_, mut wire)) = resting.pop() {
+            if wire.is_quiet() {
+                return Some(wire);
+            }
+        }
+        None
     }
 
     /// The connection that all share, where the upstream speaks HTTP/2.

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
@@ -23,7 +23,7 @@ const KEPT: u64 = 64 * 1024;
 /// A request's body.
 pub(crate) enum Upload {
     /// None, or at hand.
-    Kept(Full<Bytes>),
+    Kept(Bytes),
     /// As it arrives.
     Streamed(Streamed),
 }
@@ -100,7 +100,7 @@ impl Source {
     /// The body to send; `None` when it is gone already.
     pub(crate) fn take(&mut self) -> Option<Upload> {
         match self {
-            Self::Kept(bytes) => Some(Upload::Kept(Full::new(bytes.clone()))),
+            Self::Kept(bytes) => Some(Upload::Kept(bytes.clone())),
             Self::Streamed(streamed, _) => streamed.take().map(Upload::Streamed),
         }
     }
@@ -184,21 +184,22 @@ impl Body for Upload {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         match self.get_mut() {
-            Self::Kept(whole) => Pin::new(whole).poll_frame(cx).map_err(|never| match never {}),
+            Self::Kept(whole) if whole.is_empty() => Poll::Ready(None),
+            Self::Kept(whole) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(whole))))),
             Self::Streamed(streamed) => streamed.poll(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Kept(whole) => whole.is_end_stream(),
+            Self::Kept(whole) => whole.is_empty(),
             Self::Streamed(streamed) => streamed.body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Kept(whole) => whole.size_hint(),
+            Self::Kept(whole) => SizeHint::with_exact(whole.len() as u64),
             Self::Streamed(streamed) => streamed.body.size_hint(),
         }
     }

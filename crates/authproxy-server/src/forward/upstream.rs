@@ -3,18 +3,17 @@
 //! A connection carries one request at a time (HTTP/1.1) and rests in between, or all of them (HTTP/2, where an https
 //! upstream offers it). Only a request of which nothing was written is sent again.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use http::{
-    HeaderValue, Request, Response, Uri, Version,
-    header::HOST,
-    uri::{PathAndQuery, Scheme},
-};
-use http_body::Body;
-use hyper::{
-    body::Incoming,
-    client::conn::{TrySendError, http1, http2},
-};
+use bytes::Bytes;
+use http::{HeaderValue, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::{body::Incoming, client::conn::http2};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -23,8 +22,11 @@ use tokio::{
 use super::{
     connect::{Connector, Protocols},
     error::UpstreamError,
+    http1::{self, Failed, Tunneled, Wire},
+    message::Message,
     shelf::{Shelf, Shelves},
     upload::Upload,
+    wait::Wait,
 };
 use crate::config::RouteConfig;
 
@@ -39,9 +41,14 @@ pub(crate) struct Upstream {
     shelves: Shelves,
 }
 
-/// A connection to an upstream for the time of one exchange.
-pub(crate) struct Connection {
-    sender: Sender,
+/// A connection, ready for a request.
+pub(super) enum Line {
+    Http1(Wire),
+    Http2(http2::SendRequest<Upload>),
+}
+
+/// A connection's place among those of its upstream, for the time of one exchange.
+pub(crate) struct Place {
     upstream: Arc<Upstream>,
     /// Where it rests afterwards: beside the others of its runtime.
     home: usize,
@@ -50,9 +57,19 @@ pub(crate) struct Connection {
     _slot: OwnedSemaphorePermit,
 }
 
-pub(super) enum Sender {
-    Http1(http1::SendRequest<Upload>),
-    Http2(http2::SendRequest<Upload>),
+/// The body of an answer.
+pub(crate) enum AnswerBody {
+    Http1(http1::AnswerBody),
+    Http2(Incoming),
+}
+
+/// Why an answer's body breaks off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BrokenBody {
+    #[error(transparent)]
+    Http1(#[from] http1::BrokenBody),
+    #[error(transparent)]
+    Http2(#[from] hyper::Error),
 }
 
 impl Upstream {
@@ -74,75 +91,85 @@ impl Upstream {
     /// # Cancel safety
     ///
     /// Dropping the future ends the exchange; an HTTP/1.1 connection that it was sent over is closed.
-    pub(crate) async fn send<W>(
+    pub(crate) async fn send(
         self: &Arc<Self>,
-        mut request: Request<Upload>,
+        message: &Message<'_>,
+        mut body: Upload,
         protocols: Protocols,
-        wait: impl Fn(Sending) -> W,
-    ) -> Result<(Response<Incoming>, Connection), UpstreamError>
-    where
-        W: Future<Output = Result<Sent, UpstreamError>>,
-    {
+        wait: &Wait<'_>,
+    ) -> Result<(Response<AnswerBody>, Place), UpstreamError> {
         loop {
-            let mut connection = match self.at_hand(protocols) {
-                Some(connection) => connection,
+            let (line, place) = match self.at_hand(protocols) {
+                Some(at_hand) => at_hand,
                 // Boxed, and with a timer: most requests need neither.
                 None => Box::pin(timeout(self.connect_timeout, self.checkout(protocols)))
                     .await
                     .map_err(|_| self.why_no_connection())??,
             };
-            match wait(connection.send(request)).await? {
-                Ok(response) => return Ok((response, connection)),
-                Err(mut failed) => match failed.take_message() {
-                    Some(unsent) if connection.is_reused => request = unsent,
-                    _ => return Err(UpstreamError::exchange(failed.into_error())),
-                },
+            match line {
+                Line::Http1(wire) => {
+                    match wait.for_head(wire.exchange(message.http1(body), message.interim())).await? {
+                        Ok(response) => return Ok((response.map(AnswerBody::Http1), place)),
+                        Err(Failed::Unsent(unsent, _)) if place.is_reused => body = unsent,
+                        Err(failed) => return Err(failed.into()),
+                    }
+                }
+                Line::Http2(mut sender) => {
+                    // Boxed: over HTTP/1.1 a request must not carry the space that this needs.
+                    let sending = Box::pin(sender.try_send_request(message.http2(body)));
+                    match wait.for_head(sending).await? {
+                        Ok(response) => return Ok((response.map(AnswerBody::Http2), place)),
+                        Err(mut failed) => match failed.take_message() {
+                            Some(unsent) if place.is_reused => body = unsent.into_body(),
+                            _ => return Err(UpstreamError::http2(failed.into_error())),
+                        },
+                    }
+                }
             }
         }
     }
 
     /// A connection that can be used at once.
-    fn at_hand(self: &Arc<Self>, protocols: Protocols) -> Option<Connection> {
+    fn at_hand(self: &Arc<Self>, protocols: Protocols) -> Option<(Line, Place)> {
         if protocols != Protocols::All {
             return None;
         }
         let slot = self.slots.clone().try_acquire_owned().ok()?;
         let (home, nearby) = self.shelves.here();
-        let sender = match nearby.shared() {
-            Some(sender) => Sender::Http2(sender),
-            None => Sender::Http1(nearby.take(http1::SendRequest::is_ready)?),
+        let line = match nearby.shared() {
+            Some(sender) => Line::Http2(sender),
+            None => Line::Http1(nearby.take()?),
         };
-        Some(Connection { sender, upstream: self.clone(), home, is_reused: true, _slot: slot })
+        Some((line, self.place(home, true, slot)))
     }
 
     /// A connection at rest, or a new one.
-    async fn checkout(self: &Arc<Self>, protocols: Protocols) -> Result<Connection, UpstreamError> {
+    async fn checkout(self: &Arc<Self>, protocols: Protocols) -> Result<(Line, Place), UpstreamError> {
         let slot = self.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
         let (here, nearby) = self.shelves.here();
-        let connection =
-            |sender, home, is_reused| Connection { sender, upstream: self.clone(), home, is_reused, _slot: slot };
         if protocols == Protocols::All {
             if let Some(sender) = nearby.shared() {
-                return Ok(connection(Sender::Http2(sender), here, true));
+                return Ok((Line::Http2(sender), self.place(here, true, slot)));
             }
-            while let Some((home, mut sender)) = self.any_at_rest(here, nearby) {
-                // Its task may not have seen the end of the last answer yet; it is about to.
-                if sender.ready().await.is_ok() {
-                    return Ok(connection(Sender::Http1(sender), home, true));
-                }
+            if let Some((home, wire)) = self.any_at_rest(here, nearby) {
+                return Ok((Line::Http1(wire), self.place(home, true, slot)));
             }
         }
-        let sender = self.connector.connect(protocols).await?;
-        if let Sender::Http2(sender) = &sender {
+        let line = self.connector.connect(protocols).await?;
+        if let Line::Http2(sender) = &line {
             nearby.share(sender.clone());
         }
-        Ok(connection(sender, here, false))
+        Ok((line, self.place(here, false, slot)))
+    }
+
+    fn place(self: &Arc<Self>, home: usize, is_reused: bool, slot: OwnedSemaphorePermit) -> Place {
+        Place { upstream: self.clone(), home, is_reused, _slot: slot }
     }
 
     /// The connection that rested last here, or, where no new one may be made, one that rests elsewhere.
-    fn any_at_rest(&self, here: usize, nearby: &Shelf) -> Option<(usize, http1::SendRequest<Upload>)> {
-        if let Some(sender) = nearby.take(|_| true) {
-            return Some((here, sender));
+    fn any_at_rest(&self, here: usize, nearby: &Shelf) -> Option<(usize, Wire)> {
+        if let Some(wire) = nearby.take() {
+            return Some((here, wire));
         }
         // In this order, so that one that is just coming to rest is counted twice rather than not at all.
         let in_use = self.max_connections - self.slots.available_permits();
@@ -158,61 +185,49 @@ impl Upstream {
     }
 }
 
-/// The answer's head, or what went wrong, with the request where nothing of it was written.
-pub(crate) type Sent = Result<Response<Incoming>, TrySendError<Request<Upload>>>;
-
-/// A request on its way.
-pub(crate) type Sending = std::pin::Pin<Box<dyn Future<Output = Sent> + Send>>;
-
-impl Connection {
-    fn send(&mut self, mut request: Request<Upload>) -> Sending {
-        match &mut self.sender {
-            Sender::Http1(sender) => {
-                address_http1(&mut request);
-                Box::pin(sender.try_send_request(request))
-            }
-            Sender::Http2(sender) => {
-                address_http2(&mut request);
-                Box::pin(sender.try_send_request(request))
-            }
-        }
-    }
-
-    /// Is done with an answer that nobody reads: the connection rests if there is nothing left to read.
-    pub(crate) fn give_up(self, answer: &Response<Incoming>) {
-        if answer.body().is_end_stream() {
-            self.give_back();
-        }
-    }
-
-    /// Lets the connection rest until the next request. Only after an answer was read to its end.
-    pub(crate) fn give_back(self) {
-        let Self { sender, upstream, home, .. } = self;
-        if let Sender::Http1(sender) = sender
-            && !sender.is_closed()
+impl Place {
+    /// Lets the connection rest until the next request, if this exchange has ended on both sides.
+    pub(crate) fn give_back(self, answer: &mut AnswerBody) {
+        if let AnswerBody::Http1(answer) = answer
+            && let Some(wire) = answer.take_wire()
         {
-            upstream.shelves.put(home, sender);
+            self.upstream.shelves.put(self.home, wire);
         }
     }
 }
 
-/// HTTP/1.1 names the host in `Host` (RFC 9112, section 3.2.1).
-fn address_http1(request: &mut Request<Upload>) {
-    *request.version_mut() = Version::HTTP_11;
-    let host = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
-    if let Some(host) = host {
-        request.headers_mut().insert(HOST, host);
-        *request.uri_mut() = request.uri().path_and_query().cloned().map(Uri::from).unwrap_or_default();
+impl AnswerBody {
+    /// The connection as a tunnel, where the upstream has changed the protocol.
+    pub(crate) fn into_tunnel(self) -> Option<Tunneled> {
+        match self {
+            Self::Http1(answer) => answer.into_tunnel(),
+            Self::Http2(_) => None,
+        }
     }
 }
 
-/// HTTP/2 names the host in `:authority` (RFC 9113, section 8.3.1).
-fn address_http2(request: &mut Request<Upload>) {
-    *request.version_mut() = Version::HTTP_2;
-    if let Some(host) = request.headers_mut().remove(HOST) {
-        let path = request.uri().path_and_query().cloned();
-        let uri = Uri::builder().scheme(Scheme::HTTPS).authority(host.as_bytes());
-        *request.uri_mut() =
-            uri.path_and_query(path.unwrap_or(PathAndQuery::from_static("/"))).build().unwrap_or_default();
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = BrokenBody;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
+        match self.get_mut() {
+            Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(BrokenBody::from),
+            Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(BrokenBody::from),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http1(body) => body.size_hint(),
+            Self::Http2(body) => body.size_hint(),
+        }
     }
 }

@@ -18,9 +18,9 @@ fn map(fields: &[(&str, &str)]) -> HeaderMap {
 
 /// What the upstream gets of these fields, without what is always added.
 fn forwarded(route: &RouteConfig, trusted: bool, fields: &[(&str, &str)]) -> Vec<(String, String)> {
-    let mut headers = map(fields);
-    let id = RequestId::of(&headers);
-    let upgrade = upgrade(&headers, Version::HTTP_11);
+    let browsers = map(fields);
+    let id = RequestId::of(&browsers);
+    let upgrade = upgrade(&browsers, Version::HTTP_11);
     let authority = HeaderValue::from_static("10.0.0.9:81");
     let onward = Onward {
         route,
@@ -33,7 +33,8 @@ fn forwarded(route: &RouteConfig, trusted: bool, fields: &[(&str, &str)]) -> Vec
         host: "app.example",
         authority: &authority,
     };
-    onward.request(&mut headers, None);
+    let mut headers = HeaderMap::new();
+    onward.request(&browsers, None, &mut |name, value| _ = headers.append(name, value.clone()));
     for always in ["via", "x-request-id", "traceparent"] {
         assert!(headers.remove(always).is_some(), "{always}");
     }

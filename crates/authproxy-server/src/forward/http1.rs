@@ -1,0 +1,199 @@
+//! HTTP/1.1 to an upstream (RFC 9112): one connection, one exchange at a time.
+//!
+//! Written here, and not hyper's: a request is written and its answer read in the task of the request itself, without
+//! a task, two channels and three wake-ups in between, and its head is written from the browser's fields without a copy
+//! of their map. ARCHITECTURE.md has the figure and the command behind it.
+//!
+//! [`Wire::exchange`] sends a request (`request.rs`) and reads the answer's head (`head.rs`); [`AnswerBody`] is what
+//! follows, cut out of the connection's bytes by `decoder.rs`. A streamed request body has a task of its own
+//! (`streaming.rs`), so that neither body waits for the other. Whatever could be read in two ways is not read at all,
+//! and a connection on which anything unexpected came is never used again.
+
+mod answer;
+mod decoder;
+mod head;
+mod io;
+mod request;
+mod streaming;
+
+use std::{
+    future::poll_fn,
+    io::{Error, ErrorKind},
+    mem::MaybeUninit,
+    pin::Pin,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::BytesMut;
+use http::{HeaderMap, Response, StatusCode};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+pub(super) use self::{
+    answer::{AnswerBody, BrokenBody, Tunneled},
+    io::Io,
+    request::Outgoing,
+};
+use self::{decoder::Decoder, io::Reading, streaming::Streaming};
+use super::upload::Upload;
+
+/// Why an answer could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Malformed {
+    #[error("the head cannot be parsed: {0}")]
+    Head(httparse::Error),
+    #[error("the head is too long")]
+    HeadTooLong,
+    #[error("the body's length is said in no way, or in several")]
+    Length,
+    #[error("a transfer coding that is not known")]
+    Coding,
+    #[error("a chunk that is none")]
+    Chunk,
+    #[error("trailers that are none")]
+    Trailers,
+}
+
+/// Why an exchange came to no answer.
+pub(super) enum Failed {
+    /// Nothing was written: the request can be sent over another connection.
+    Unsent(Upload, Error),
+    /// The connection ended.
+    Closed(Error),
+    /// What came is no answer.
+    Malformed(Malformed),
+}
+
+/// A connection to an upstream between two exchanges. It holds no buffer.
+pub(super) struct Wire(Io);
+
+impl Wire {
+    pub(super) fn new(io: impl Into<Io>) -> Self {
+        Self(io.into())
+    }
+
+    /// Whether it can carry another request: the upstream has neither closed it nor said anything unasked.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let mut unasked = [MaybeUninit::uninit()];
+        let mut nobody = Context::from_waker(Waker::noop());
+        Pin::new(&mut self.0).poll_read(&mut nobody, &mut ReadBuf::uninit(&mut unasked)).is_pending()
+    }
+
+    /// Sends a request and waits for the answer's head; `interim` hears of answers before the answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection.
+    pub(super) async fn exchange(
+        self,
+        request: Outgoing<'_>,
+        mut interim: impl FnMut(StatusCode, &HeaderMap),
+    ) -> Result<Response<AnswerBody>, Failed> {
+        let mut exchange = Exchange {
+            reading: Reading::new(self.0),
+            unread: BytesMut::new(),
+            unsent: request.bytes,
+            written: 0,
+            is_out: false,
+            broken: None,
+            body: Some(request.body),
+            streaming: None,
+        };
+        let (head, decoder) = poll_fn(|cx| exchange.poll_head(cx, request.method, &mut interim)).await?;
+        Ok(head.map(|()| exchange.into_answer(decoder)))
+    }
+}
+
+/// An exchange until its answer's head is there.
+struct Exchange {
+    reading: Reading,
+    unread: BytesMut,
+    /// The request's head, and its body where that is kept; the first `written` bytes are out.
+    unsent: Vec<u8>,
+    written: usize,
+    /// Whether all of it has left this process.
+    is_out: bool,
+    /// Why the rest could not be written. The answer may be there nevertheless.
+    broken: Option<Error>,
+    /// Until it is certain that it need not be sent over another connection.
+    body: Option<Upload>,
+    streaming: Option<Streaming>,
+}
+
+type Head = (Response<()>, Decoder);
+
+impl Exchange {
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        method: &http::Method,
+        interim: &mut impl FnMut(StatusCode, &HeaderMap),
+    ) -> Poll<Result<Head, Failed>> {
+        if let Err(error) = self.send(cx) {
+            return Poll::Ready(Err(error));
+        }
+        loop {
+            match ready!(poll_fill(&mut self.reading, &mut self.unread, cx)) {
+                Ok(1..) => {}
+                Ok(0) => return Poll::Ready(Err(self.closed(ErrorKind::UnexpectedEof.into()))),
+                Err(error) => return Poll::Ready(Err(self.closed(error))),
+            }
+            while let Some(head) = head::parse(&mut self.unread).map_err(Failed::Malformed)? {
+                let status = head.status();
+                if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+                    interim(status, head.headers());
+                    continue;
+                }
+                let decoder = Decoder::of(&head, method).map_err(Failed::Malformed)?;
+                return Poll::Ready(Ok((head, decoder)));
+            }
+        }
+    }
+
+    /// Writes what can be written now, and begins to stream a body once the head is out.
+    fn send(&mut self, cx: &mut Context<'_>) -> Result<(), Failed> {
+        while !self.is_out && self.broken.is_none() {
+            let left = &self.unsent[self.written..];
+            let outcome = match left {
+                [] => self.reading.whole().poll_flush(cx).map_ok(|()| self.is_out = true),
+                _ => self.reading.whole().poll_write(cx, left).map_ok(|written| self.written += written),
+            };
+            match outcome {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => match self.body.take() {
+                    Some(body) if self.written == 0 => return Err(Failed::Unsent(body, error)),
+                    _ => self.broken = Some(error),
+                },
+                Poll::Pending => return Ok(()),
+            }
+        }
+        if self.is_out
+            && let Some(body @ Upload::Streamed(_)) = self.body.take()
+        {
+            self.streaming = Some(Streaming::start(self.reading.split(), body));
+        }
+        match self.streaming.as_mut().map(|streaming| streaming.poll(cx)) {
+            Some(Poll::Ready(Err(error))) => Err(Failed::Closed(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn closed(&mut self, error: Error) -> Failed {
+        Failed::Closed(self.broken.take().unwrap_or(error))
+    }
+
+    fn into_answer(self, decoder: Decoder) -> AnswerBody {
+        AnswerBody::new(self.reading, self.unread, decoder, self.streaming, self.is_out)
+    }
+}
+
+/// How much is read at once into the stack, so that connections at rest hold no memory.
+const READ_BYTES: usize = 16 * 1024;
+
+/// Reads what there is; 0 at the connection's end.
+fn poll_fill(reading: &mut Reading, unread: &mut BytesMut, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+    let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
+    let mut read = ReadBuf::uninit(&mut space);
+    ready!(Pin::new(reading).poll_read(cx, &mut read))?;
+    unread.extend_from_slice(read.filled());
+    Poll::Ready(Ok(read.filled().len()))
+}
