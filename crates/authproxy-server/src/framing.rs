@@ -5,7 +5,7 @@
 //! folded lines, space before a colon, chunk extensions, a fragment in the target. hyper gets whole heads only, so
 //! the bounds on a head's size and time are ours as well. Pure: no I/O, no clock.
 
-use std::iter;
+use std::{iter, mem};
 
 /// The most header fields of a request.
 pub(crate) const MAX_FIELDS: usize = 100;
@@ -78,18 +78,20 @@ impl Framing {
     fn head(&mut self, buffer: &[u8]) -> Result<usize, Refusal> {
         // Empty lines before a request line are left over from sloppy peers (RFC 9112, section 2.2).
         let start = buffer.chunks_exact(2).take_while(|pair| *pair == b"\r\n").count() * 2;
-        // Most requests are a head and nothing behind it: its end need not be looked for.
-        let is_whole = buffer[start..].ends_with(b"\r\n\r\n")
-            || end_of_lines(buffer, start.max(self.scanned.saturating_sub(3)))?.is_some();
-        self.scanned = buffer.len();
-        if !is_whole {
+        // Most heads arrive whole and are read at once. Of others the end is looked for first, and only in what is new:
+        // bytes that come one by one are not read again each time.
+        let seen = mem::replace(&mut self.scanned, buffer.len());
+        let mut head = if seen == 0 { read_head(&buffer[start..])? } else { None };
+        if head.is_none() && end_of_lines(buffer, start.max(seen.saturating_sub(3)))?.is_some() {
+            head = read_head(&buffer[start..])?;
+        }
+        let Some((state, length)) = head else {
             let first_line = buffer[start..].split(|byte| *byte == b'\r').next().unwrap_or_default();
             if first_line.len() > MAX_TARGET + 64 {
                 return Err(Refusal::TargetTooLong);
             }
             return if buffer.len() >= MAX_HEAD { Err(Refusal::HeadTooLarge) } else { Ok(0) };
-        }
-        let (state, length) = read_head(&buffer[start..])?;
+        };
         if start + length > MAX_HEAD {
             return Err(Refusal::HeadTooLarge);
         }
@@ -134,8 +136,8 @@ impl Framing {
             return if buffer.len() >= MAX_TRAILER { Err(Refusal::Malformed) } else { Ok(0) };
         };
         let mut lines = &buffer[..end + 2];
-        while !lines.is_empty() {
-            field(take_line(&mut lines)?)?;
+        while let Some(line) = take_line(&mut lines)? {
+            field(line)?;
         }
         self.state = State::Head;
         Ok(end + 4)
@@ -171,22 +173,24 @@ pub(crate) fn split(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> 
     })
 }
 
-/// Takes a line off the front of lines, without its CRLF. Bare LF is refused; bare CR and NUL are in no line that passes.
-fn take_line<'a>(lines: &mut &'a [u8]) -> Result<&'a [u8], Refusal> {
-    let end = memchr::memchr(b'\n', lines).ok_or(Refusal::Malformed)?;
+/// Takes a line off the front, without its CRLF; `None` when it has no end yet. Bare LF is refused here, bare CR and NUL
+/// by whoever reads the line.
+fn take_line<'a>(lines: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Refusal> {
+    let Some(end) = memchr::memchr(b'\n', lines) else { return Ok(None) };
     let (line, rest) = lines.split_at(end + 1);
     *lines = rest;
-    line.strip_suffix(b"\r\n").ok_or(Refusal::Malformed)
+    line.strip_suffix(b"\r\n").map(Some).ok_or(Refusal::Malformed)
 }
 
-/// Reads the head that `bytes` begin with, and says what follows it, and after how many bytes.
-fn read_head(bytes: &[u8]) -> Result<(State, usize), Refusal> {
+/// Reads the head that `bytes` begin with, and says what follows it, and after how many bytes; `None` when it has no end.
+fn read_head(bytes: &[u8]) -> Result<Option<(State, usize)>, Refusal> {
     let mut lines = bytes;
-    let is_1_1 = request_line(take_line(&mut lines)?)?;
+    let Some(first) = take_line(&mut lines)? else { return Ok(None) };
+    let is_1_1 = request_line(first)?;
     let mut length: Option<u64> = None;
     let mut chunked = false;
     for fields in 0.. {
-        let line = take_line(&mut lines)?;
+        let Some(line) = take_line(&mut lines)? else { return Ok(None) };
         if line.is_empty() {
             break;
         }
@@ -211,7 +215,7 @@ fn read_head(bytes: &[u8]) -> Result<(State, usize), Refusal> {
         (false, Some(length @ 1..)) => State::Body(length),
         (false, _) => State::Head,
     };
-    Ok((state, bytes.len() - lines.len()))
+    Ok(Some((state, bytes.len() - lines.len())))
 }
 
 /// Checks a request line; true for HTTP/1.1, false for HTTP/1.0.

@@ -89,10 +89,11 @@ mod tests {
     fn it_is_asked_when_it_was_woken_and_by_whoever_waits_now() {
         let (token, asked) = (CancellationToken::new(), Cell::new(0));
         let mut cancelled = pin!(token.cancelled());
-        let mut seldom = Seldom::new(pin!(poll_fn(|cx| {
+        let counted = pin!(poll_fn(|cx| {
             asked.set(asked.get() + 1);
             cancelled.as_mut().poll(cx)
-        })));
+        }));
+        let mut seldom = Seldom::new(counted);
         let task = Arc::new(Bell { has_rung: AtomicBool::new(false), task: noop_waker_ref().clone() });
         let waker = Waker::from(task.clone());
         for (waker, times) in [(noop_waker_ref(), 1), (noop_waker_ref(), 1), (&waker, 2), (&waker, 2)] {
