@@ -5,7 +5,7 @@
 //! folded lines, space before a colon, chunk extensions, a fragment in the target. hyper gets whole heads only, so
 //! the bounds on a head's size and time are ours as well. Pure: no I/O, no clock.
 
-use std::iter;
+use std::{iter, mem};
 
 /// The most header fields of a request.
 pub(crate) const MAX_FIELDS: usize = 100;
@@ -61,6 +61,7 @@ impl Framing {
     /// The buffer must begin where the last call's answer ended.
     pub(crate) fn advance(&mut self, buffer: &[u8]) -> Result<usize, Refusal> {
         match self.state {
+            _ if buffer.is_empty() => Ok(0),
             State::Head => self.head(buffer),
             State::Body(left) => {
                 let taken = clamp(left, buffer.len());
@@ -77,21 +78,26 @@ impl Framing {
     fn head(&mut self, buffer: &[u8]) -> Result<usize, Refusal> {
         // Empty lines before a request line are left over from sloppy peers (RFC 9112, section 2.2).
         let start = buffer.chunks_exact(2).take_while(|pair| *pair == b"\r\n").count() * 2;
-        let found = end_of_lines(buffer, start.max(self.scanned.saturating_sub(3)))?;
-        self.scanned = buffer.len();
-        let Some(end) = found else {
+        // Most heads arrive whole and are read at once. Of others the end is looked for first, and only in what is new:
+        // bytes that come one by one are not read again each time.
+        let seen = mem::replace(&mut self.scanned, buffer.len());
+        let mut head = if seen == 0 { read_head(&buffer[start..])? } else { None };
+        if head.is_none() && end_of_lines(buffer, start.max(seen.saturating_sub(3)))?.is_some() {
+            head = read_head(&buffer[start..])?;
+        }
+        let Some((state, length)) = head else {
             let first_line = buffer[start..].split(|byte| *byte == b'\r').next().unwrap_or_default();
             if first_line.len() > MAX_TARGET + 64 {
                 return Err(Refusal::TargetTooLong);
             }
             return if buffer.len() >= MAX_HEAD { Err(Refusal::HeadTooLarge) } else { Ok(0) };
         };
-        if end + 4 > MAX_HEAD {
+        if start + length > MAX_HEAD {
             return Err(Refusal::HeadTooLarge);
         }
-        self.state = read_head(&buffer[start..end])?;
+        self.state = state;
         self.scanned = 0;
-        Ok(end + 4)
+        Ok(start + length)
     }
 
     fn chunk_size(&mut self, buffer: &[u8]) -> Result<usize, Refusal> {
@@ -129,7 +135,8 @@ impl Framing {
         let Some(end) = end_of_lines(buffer, 0)? else {
             return if buffer.len() >= MAX_TRAILER { Err(Refusal::Malformed) } else { Ok(0) };
         };
-        for line in lines(&buffer[..end]) {
+        let mut lines = &buffer[..end + 2];
+        while let Some(line) = take_line(&mut lines)? {
             field(line)?;
         }
         self.state = State::Head;
@@ -166,18 +173,28 @@ pub(crate) fn split(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> 
     })
 }
 
-fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
-    split(head, b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+/// Takes a line off the front, without its CRLF; `None` when it has no end yet. Bare LF is refused here, bare CR and NUL
+/// by whoever reads the line.
+fn take_line<'a>(lines: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Refusal> {
+    let Some(end) = memchr::memchr(b'\n', lines) else { return Ok(None) };
+    let (line, rest) = lines.split_at(end + 1);
+    *lines = rest;
+    line.strip_suffix(b"\r\n").map(Some).ok_or(Refusal::Malformed)
 }
 
-/// Reads a head, without the empty line at its end, and says what follows it.
-fn read_head(head: &[u8]) -> Result<State, Refusal> {
-    let mut lines = lines(head);
-    let is_1_1 = request_line(lines.next().unwrap_or_default())?;
+/// Reads the head that `bytes` begin with, and says what follows it, and after how many bytes; `None` when it has no end.
+fn read_head(bytes: &[u8]) -> Result<Option<(State, usize)>, Refusal> {
+    let mut lines = bytes;
+    let Some(first) = take_line(&mut lines)? else { return Ok(None) };
+    let is_1_1 = request_line(first)?;
     let mut length: Option<u64> = None;
     let mut chunked = false;
-    for (index, line) in lines.enumerate() {
-        if index == MAX_FIELDS {
+    for fields in 0.. {
+        let Some(line) = take_line(&mut lines)? else { return Ok(None) };
+        if line.is_empty() {
+            break;
+        }
+        if fields == MAX_FIELDS {
             return Err(Refusal::HeadTooLarge);
         }
         let (name, value) = field(line)?;
@@ -192,12 +209,13 @@ fn read_head(head: &[u8]) -> Result<State, Refusal> {
             chunked = true;
         }
     }
-    match (chunked, length) {
-        (true, Some(_)) => Err(Refusal::Malformed),
-        (true, None) => Ok(State::ChunkSize),
-        (false, Some(length @ 1..)) => Ok(State::Body(length)),
-        (false, _) => Ok(State::Head),
-    }
+    let state = match (chunked, length) {
+        (true, Some(_)) => return Err(Refusal::Malformed),
+        (true, None) => State::ChunkSize,
+        (false, Some(length @ 1..)) => State::Body(length),
+        (false, _) => State::Head,
+    };
+    Ok(Some((state, bytes.len() - lines.len())))
 }
 
 /// Checks a request line; true for HTTP/1.1, false for HTTP/1.0.
@@ -231,18 +249,19 @@ fn is_target(target: &[u8]) -> bool {
 
 /// Whether a target is a path and a query of the commonest characters, which need no parser.
 fn is_plain_path(target: &[u8]) -> bool {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/-._~%?=&+".contains(byte);
-    target.first() == Some(&b'/') && target.iter().all(is_plain)
+    const PLAIN: [bool; 256] = alphanumeric_or(b"/-._~%?=&+");
+    target.first() == Some(&b'/') && target.iter().all(|byte| PLAIN[usize::from(*byte)])
 }
 
 /// A field's name and its value without the space around it. A folded line begins with space, which no name does.
 fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
-    let colon = memchr::memchr(b':', line).ok_or(Refusal::Malformed)?;
+    let colon =
+        line.iter().position(|byte| !is_token(*byte)).filter(|at| line[*at] == b':').ok_or(Refusal::Malformed)?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
     let printable = |byte: u8| byte == b'\t' || (byte >= 0x20 && byte != 0x7f);
     // Not cut short at the first bad byte, so that many are looked at together.
     let is_printable = value.iter().fold(true, |so_far, byte| so_far & printable(*byte));
-    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) || !is_printable {
+    if name.is_empty() || !is_printable {
         return Err(Refusal::Malformed);
     }
     Ok((name, value.trim_ascii()))
@@ -257,21 +276,25 @@ fn decimal(value: &[u8]) -> Result<u64, Refusal> {
     text.parse().map_err(|_| Refusal::Malformed)
 }
 
-/// RFC 9110, section 5.6.2. Looked up: every name of every request passes here.
+/// RFC 9110, section 5.6.2.
 fn is_token(byte: u8) -> bool {
-    const TOKEN: [bool; 256] = {
-        let (mut table, mut byte) = ([false; 256], 0_u8);
-        while byte < 128 {
-            let is_mark = matches!(
-                byte,
-                b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-            );
-            table[byte as usize] = byte.is_ascii_alphanumeric() || is_mark;
-            byte += 1;
-        }
-        table
-    };
+    const TOKEN: [bool; 256] = alphanumeric_or(b"!#$%&'*+-.^_`|~");
     TOKEN[usize::from(byte)]
+}
+
+/// Which bytes are letters, digits or one of `marks`. To be looked up: every byte of every target and name is.
+pub(crate) const fn alphanumeric_or(marks: &[u8]) -> [bool; 256] {
+    let (mut table, mut byte) = ([false; 256], 0_u8);
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < marks.len() {
+        table[marks[at] as usize] = true;
+        at += 1;
+    }
+    table
 }
 
 #[cfg(test)]

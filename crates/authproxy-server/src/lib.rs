@@ -24,6 +24,7 @@ mod origin;
 mod problem;
 mod response;
 mod run;
+mod seldom;
 mod server;
 mod service;
 mod socket;

@@ -182,6 +182,9 @@ impl Row {
 ///
 /// The path is compared byte by byte: no decoding, no dot segments, no case folding, so there is one spelling only.
 pub fn resolve(method: &Method, path: &str) -> Resolved {
+    if !may_be_ours(path) && path != "*" {
+        return Resolved::NotFound;
+    }
     let wanted = if method == Method::HEAD { &Method::GET } else { method };
     if let Some(row) = TABLE.iter().find(|row| row.reaches(wanted, path)) {
         return Resolved::Route(row.route);
@@ -197,7 +200,27 @@ pub fn resolve(method: &Method, path: &str) -> Resolved {
 
 /// Whether a path is one of ours, for any method.
 pub fn is_ours(path: &str) -> bool {
-    TABLE.iter().any(|row| row.reaches(&row.method, path))
+    may_be_ours(path) && TABLE.iter().any(|row| row.reaches(&row.method, path))
+}
+
+/// Whether some row has a path with this first letter and this length; most forwarded requests are seen off here.
+fn may_be_ours(path: &str) -> bool {
+    /// The lengths below 64 of all paths with a first letter, by the letter's last five bits; a bit each.
+    static LENGTHS: [u64; 32] = {
+        let (mut lengths, mut at) = ([0; 32], 0);
+        while at < TABLE.len() {
+            let path = TABLE[at].path.as_bytes();
+            lengths[(path[1] & 31) as usize] |= match TABLE[at].reach {
+                Reach::Exact => 1 << path.len(),
+                Reach::Below => u64::MAX << path.len(),
+            };
+            at += 1;
+        }
+        lengths
+    };
+    // All paths that are longer count as 63 bytes: only rows that reach below theirs have those.
+    let length = path.len().min(63);
+    path.as_bytes().get(1).is_some_and(|letter| LENGTHS[usize::from(letter & 31)] >> length & 1 == 1)
 }
 
 /// The value of `Allow` for a path; empty where no row has it.

@@ -3,6 +3,7 @@
 //!
 //! hyper's own header timeout cannot tell a peer that is idle from one that dawdles inside a head; this can.
 
+mod busy;
 mod frames;
 mod interim;
 mod pace;
@@ -12,16 +13,13 @@ use std::{
     io,
     mem::MaybeUninit,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::Ordering,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use futures_util::{FutureExt, task::AtomicWaker};
+use futures_util::FutureExt;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
@@ -29,11 +27,18 @@ use tokio::{
     time::{Instant, Sleep, sleep_until, timeout},
 };
 
-pub(crate) use self::{interim::Interim, watched::Watched};
+pub(crate) use self::{
+    busy::{Busy, BusyGuard},
+    interim::Interim,
+    watched::Watched,
+};
 use tokio_rustls::server::TlsStream;
 
-use self::{interim::Waiting, pace::WritePace};
-use crate::framing::{Framing, Refusal};
+use self::pace::WritePace;
+use crate::{
+    framing::{Framing, Refusal},
+    seldom::Seldom,
+};
 
 /// How long, and how much, a closing connection still reads so that the peer sees the last answer and not a reset.
 const LINGER: Duration = Duration::from_secs(2);
@@ -76,67 +81,6 @@ impl Reset for tokio::io::DuplexStream {
     fn reset_when_dropped(&self) {}
 }
 
-/// Whether a request is being answered; then the peer owes nothing.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Busy(Arc<Answering>);
-
-#[derive(Debug)]
-struct Answering {
-    is_busy: AtomicBool,
-    /// Whether everything that was written is out.
-    is_flushed: AtomicBool,
-    /// Who wanted to read the next request before the last one's answer was out.
-    deferred: AtomicWaker,
-    interim: Waiting,
-}
-
-impl Default for Answering {
-    fn default() -> Self {
-        Self {
-            is_busy: AtomicBool::new(false),
-            is_flushed: AtomicBool::new(true),
-            deferred: AtomicWaker::new(),
-            interim: Waiting::default(),
-        }
-    }
-}
-
-/// Keeps a connection busy until it is dropped.
-#[derive(Debug)]
-pub(crate) struct BusyGuard(Busy);
-
-impl Busy {
-    /// Marks the beginning of a request's handling.
-    pub(crate) fn begin(&self) -> BusyGuard {
-        self.0.interim.clear();
-        self.0.is_busy.store(true, Ordering::Relaxed);
-        BusyGuard(self.clone())
-    }
-
-    /// What sends answers before the answer.
-    pub(crate) fn interim(&self) -> Interim {
-        Interim(self.clone())
-    }
-
-    fn is_busy(&self) -> bool {
-        self.0.is_busy.load(Ordering::Acquire)
-    }
-
-    fn is_flushed(&self) -> bool {
-        self.0.is_flushed.load(Ordering::Acquire)
-    }
-}
-
-impl Drop for BusyGuard {
-    fn drop(&mut self) {
-        let Busy(answering) = &self.0;
-        answering.is_busy.store(false, Ordering::Release);
-        if answering.is_flushed.load(Ordering::Acquire) {
-            answering.deferred.wake();
-        }
-    }
-}
-
 /// A peer's socket.
 pub(crate) struct Socket<S> {
     io: S,
@@ -148,9 +92,10 @@ pub(crate) struct Socket<S> {
     incoming: BytesMut,
     admitted: usize,
     head_began: Option<Instant>,
-    last_active: Instant,
+    /// When the peer or its answer last moved, as far as it was asked for: clocks cost more than they look.
+    last_active: Option<Instant>,
     answered_once: bool,
-    read_timer: Pin<Box<Sleep>>,
+    read_timer: Seldom<Box<Sleep>>,
     pace: WritePace,
     /// What goes out before the next byte of an answer.
     interim: BytesMut,
@@ -159,7 +104,6 @@ pub(crate) struct Socket<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Wraps a connection that was just accepted.
     pub(crate) fn new(io: S, patience: Patience, busy: Busy) -> Self {
-        let now = Instant::now();
         Self {
             io,
             patience,
@@ -169,9 +113,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             incoming: BytesMut::new(),
             admitted: 0,
             head_began: None,
-            last_active: now,
+            last_active: None,
             answered_once: false,
-            read_timer: Box::pin(sleep_until(now)),
+            read_timer: Seldom::new(Box::pin(sleep_until(Instant::now()))),
             pace: WritePace::new(patience.write),
             interim: BytesMut::new(),
         }
@@ -237,7 +181,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     /// Reads from the peer. The space for it is the stack's, so that ten thousand idle connections hold none.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_fill<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&mut Self, &[u8]) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
         // Not zeroed: that would cost more than the read (`scripts/bench`).
         let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
         let mut read = ReadBuf::uninit(&mut space);
@@ -247,8 +195,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             }
             return Poll::Pending;
         }
-        self.incoming.extend_from_slice(read.filled());
-        Poll::Ready(Ok(read.filled().len()))
+        Poll::Ready(take(self, read.filled()))
+    }
+
+    /// Hands bytes that arrived to the reader, when they are whole requests or bodies, and keeps them otherwise. Whether
+    /// the reader has what it asked for, be it the end.
+    fn pass(&mut self, bytes: &[u8], reader: &mut ReadBufCursor<'_>) -> io::Result<bool> {
+        if self.incoming.is_empty() && bytes.len() <= reader.remaining() {
+            let verdict = self.framing.advance(bytes);
+            self.admitted = self.heed(verdict)?;
+            if self.admitted == bytes.len() {
+                self.admitted = 0;
+                reader.put_slice(bytes);
+                return Ok(true);
+            }
+        }
+        self.incoming.extend_from_slice(bytes);
+        Ok(bytes.is_empty())
+    }
+
+    /// Takes note of what the framing says of the next bytes.
+    fn heed(&mut self, verdict: Result<usize, Refusal>) -> io::Result<usize> {
+        match verdict {
+            Ok(0) => {}
+            Ok(_) => self.head_began = None,
+            Err(refusal) => self.refusal = Some(refusal),
+        }
+        verdict.map_err(|_| io::ErrorKind::InvalidData.into())
     }
 
     /// Whether the last request's answer is still to come. A bad request behind it must not take it along.
@@ -265,9 +238,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         if self.poll_interim(cx)?.is_pending() || !self.incoming.is_empty() {
             return Poll::Pending;
         }
-        match ready!(self.poll_fill(cx))? {
-            0 => Poll::Ready(Ok(())),
-            _ => Poll::Pending,
+        let has_ended = |socket: &mut Self, bytes: &[u8]| {
+            socket.incoming.extend_from_slice(bytes);
+            Ok(bytes.is_empty())
+        };
+        match ready!(self.poll_fill(cx, has_ended))? {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Pending,
         }
     }
 
@@ -282,15 +259,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
         // A new connection that says nothing is given no more time than a head.
         let idle = if self.answered_once { self.patience.idle } else { self.patience.idle.min(self.patience.head) };
-        Some(self.last_active + idle)
+        Some(*self.last_active.get_or_insert_with(Instant::now) + idle)
     }
 
     fn poll_read_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(deadline) = self.read_deadline() else { return Poll::Pending };
-        if self.read_timer.deadline() != deadline {
-            self.read_timer.as_mut().reset(deadline);
+        // Moved when it rings: nearly every deadline is later than the one before.
+        if self.read_timer.get_ref().deadline() > deadline {
+            self.read_timer.get_mut().as_mut().reset(deadline);
         }
-        ready!(self.read_timer.as_mut().poll(cx));
+        ready!(Pin::new(&mut self.read_timer).poll(cx));
+        while Instant::now() < deadline {
+            self.read_timer.get_mut().as_mut().reset(deadline);
+            ready!(Pin::new(&mut self.read_timer).poll(cx));
+        }
         if self.head_began.is_some() {
             self.refusal = Some(Refusal::HeadTooSlow);
         }
@@ -312,22 +294,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Read for Socket<S> {
             if this.owes_an_answer() {
                 return this.poll_defer(cx);
             }
-            match this.framing.advance(&this.incoming) {
-                Ok(0) => {}
-                Ok(admitted) => {
-                    this.admitted = admitted;
-                    this.head_began = None;
-                    continue;
-                }
-                Err(refusal) => {
-                    this.refusal = Some(refusal);
-                    return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
-                }
+            let verdict = this.framing.advance(&this.incoming);
+            this.admitted = this.heed(verdict)?;
+            if this.admitted > 0 {
+                continue;
             }
-            match this.poll_fill(cx) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
-                Poll::Ready(Ok(_)) => this.last_active = Instant::now(),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            match this.poll_fill(cx, |socket, bytes| socket.pass(bytes, &mut cursor)) {
+                Poll::Ready(has_passed) => {
+                    this.last_active = None;
+                    if has_passed? {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
                 Poll::Pending => return this.poll_read_deadline(cx),
             }
         }
@@ -370,7 +348,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Write for Socket<S> {
         // hyper flushes at every turn; only a flush that ends an answer says anything.
         if !this.busy.is_flushed() {
             this.answered_once = true;
-            this.last_active = Instant::now();
+            this.last_active = None;
             this.busy.0.is_flushed.store(true, Ordering::Release);
             if !this.busy.is_busy() {
                 this.busy.0.deferred.wake();

@@ -7,7 +7,7 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use crate::problem::Problem;
+use crate::{framing::alphanumeric_or, problem::Problem};
 
 /// Lets only requests through that are addressed to an origin server. This is never an open proxy: the authority of
 /// an absolute target is looked at here and decides nothing.
@@ -26,17 +26,17 @@ pub(crate) fn check(head: &Parts) -> Result<(), Problem> {
 
 /// CONNECT asks for a tunnel, which nothing here makes.
 fn is_known(method: &Method) -> bool {
-    let known = [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::DELETE,
-        Method::PATCH,
-        Method::OPTIONS,
-        Method::TRACE,
-    ];
-    known.contains(method)
+    matches!(
+        *method,
+        Method::GET
+            | Method::HEAD
+            | Method::POST
+            | Method::PUT
+            | Method::DELETE
+            | Method::PATCH
+            | Method::OPTIONS
+            | Method::TRACE
+    )
 }
 
 fn target(uri: &Uri, method: &Method) -> Result<(), Problem> {
@@ -55,7 +55,20 @@ fn target(uri: &Uri, method: &Method) -> Result<(), Problem> {
 }
 
 fn is_host(host: &HeaderValue) -> bool {
-    Authority::try_from(host.as_bytes()).is_ok_and(|authority| is_plain(&authority))
+    let host = host.as_bytes();
+    is_common(host) || Authority::try_from(host).is_ok_and(|authority| is_plain(&authority))
+}
+
+/// Whether a host is a name or an IPv4 address with a port of four digits at most, which need no parser.
+fn is_common(host: &[u8]) -> bool {
+    const NAME: [bool; 256] = alphanumeric_or(b"-.");
+    let end = host.iter().position(|byte| !NAME[usize::from(*byte)]).unwrap_or(host.len());
+    let is_port = |rest: &[u8]| match rest {
+        [] => true,
+        [b':', port @ ..] => (1..=4).contains(&port.len()) && port.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    end > 0 && is_port(&host[end..])
 }
 
 /// A host and at most a port: no user info, no empty name, no port that is none.

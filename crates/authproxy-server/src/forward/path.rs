@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use crate::framing::alphanumeric_or;
+
 /// A path that means different things to different readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ambiguous;
@@ -48,13 +50,11 @@ pub(crate) fn lenient(canonical: &str) -> Cow<'_, str> {
 
 /// Whether a path is canonical and nobody reads it otherwise; most are.
 fn is_plain(path: &str) -> bool {
+    const PLAIN: [bool; 256] = alphanumeric_or(b"/.-_~!$&'()*+,=:@");
     let mut before = 0;
     path.bytes().all(|byte| {
         let follows_slash = std::mem::replace(&mut before, byte) == b'/';
-        match byte {
-            b'/' | b'.' => !follows_slash,
-            _ => byte.is_ascii_alphanumeric() || b"-_~!$&'()*+,=:@".contains(&byte),
-        }
+        PLAIN[usize::from(byte)] && !(follows_slash && matches!(byte, b'/' | b'.'))
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 
+use futures_util::future::select;
 use http::Request;
 use hyper::body::Incoming;
 use tokio::{
@@ -17,6 +18,7 @@ use crate::{
     config::LimitsConfig,
     problem::Problem,
     response::Response,
+    seldom::Seldom,
     service::{App, Peer},
     socket::{Busy, Interim, Patience, Socket},
     tls::{Accepted, Tls},
@@ -103,17 +105,19 @@ impl Connections {
         let _ = stream.set_nodelay(true);
         let (tls, patience, draining) = (self.tls.clone(), self.patience, self.draining.clone());
         if let Ok(slot) = self.slots.clone().try_acquire_owned() {
-            let (app, cut_off) = (self.app.clone(), self.cut_off.clone());
+            // Together, so that requests count themselves on this connection and not on what all workers share.
+            let (asked, cut_off) = (Arc::new((self.app.clone(), peer)), self.cut_off.clone());
             let answer = move |request: Request<Incoming>, interim| {
-                let (app, peer) = (app.clone(), peer.with_interim(interim));
-                async move { app.answer(request, peer).await }
+                let asked = asked.clone();
+                async move {
+                    let (app, peer) = &*asked;
+                    app.answer(request, peer.with_interim(interim)).await
+                }
             };
             let connection = async move |stream| {
                 let _slot = slot;
-                tokio::select! {
-                    () = cut_off.cancelled() => {}
-                    () = serve(stream, tls, patience, draining, answer) => {}
-                }
+                let cut_off = pin!(cut_off.cancelled());
+                select(Seldom::new(cut_off), pin!(serve(stream, tls, patience, draining, answer))).await;
             };
             match &self.workers {
                 None => drop(self.tasks.spawn(connection(stream))),

@@ -31,6 +31,7 @@ use crate::{
     body::Body,
     forward::DownloadError,
     response::Response,
+    seldom::Seldom,
     socket::{Busy, BusyGuard, Interim, Patience, Reset, Socket},
     telemetry,
     tunnel::Tunnel,
@@ -62,9 +63,10 @@ where
     let service = service_fn(|request: Request<Incoming>| {
         is_old.store(request.version() == Version::HTTP_10, Ordering::Relaxed);
         let (guard, interim) = (busy.begin(), Some(busy.interim()));
-        let (answered, switched, is_last) = (answer(request, interim), &switched, &is_last);
+        let (answer, switched, is_last) = (&answer, &switched, &is_last);
         Box::pin(async move {
-            let mut response = answered.await;
+            // Made here: a future that is moved into another one is copied whole.
+            let mut response = answer(request, interim).await;
             if is_last.load(Ordering::Relaxed) && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -83,14 +85,15 @@ where
         .max_buf_size(HEAD_BUFFER + 8 * 1024)
         .serve_connection(socket, service);
 
-    let mut drained = pin!(async {
+    let drained = pin!(async {
         draining.cancelled().await;
         is_last.store(true, Ordering::Relaxed);
         sleep(LAST_CALL).await;
     });
+    let mut drained = Seldom::new(drained);
     let mut told = false;
     let outcome = poll_fn(|cx| {
-        if !told && drained.as_mut().poll(cx).is_ready() {
+        if !told && Pin::new(&mut drained).poll(cx).is_ready() {
             told = true;
             Pin::new(&mut connection).graceful_shutdown();
         }

@@ -55,13 +55,18 @@ impl Interim {
 impl Waiting {
     /// Forgets what an earlier request has left.
     pub(super) fn clear(&self) {
-        if self.has_any.swap(false, Ordering::Acquire) {
+        if self.forget() {
             self.bytes.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
     }
 
+    /// Whether there was any. Looked at first: there hardly ever is, and a swap costs more than a look.
+    fn forget(&self) -> bool {
+        self.has_any.load(Ordering::Relaxed) && self.has_any.swap(false, Ordering::Acquire)
+    }
+
     fn take_into(&self, buffer: &mut BytesMut) {
-        if self.has_any.swap(false, Ordering::Acquire) {
+        if self.forget() {
             let bytes = std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner));
             buffer.extend_from_slice(&bytes);
         }
