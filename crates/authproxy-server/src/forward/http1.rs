@@ -98,6 +98,7 @@ impl Wire {
             body: Some(request.body),
             streaming: None,
         };
+        after_the_others().await;
         let (head, decoder) = poll_fn(|cx| exchange.poll_head(cx, request.method, &mut interim)).await?;
         Ok(head.map(|()| exchange.into_answer(decoder)))
     }
@@ -184,6 +185,20 @@ impl Exchange {
     fn into_answer(self, decoder: Decoder) -> AnswerBody {
         AnswerBody::new(self.reading, self.unread, decoder, self.streaming, self.is_out)
     }
+}
+
+/// Lets the tasks that can run now run first. So what their requests have to write goes out in one burst, and an
+/// upstream that sleeps is woken once for all of them, not by each: that is the larger part of a write's cost.
+async fn after_the_others() {
+    let mut has_waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// How much is read at once into the stack, so that connections at rest hold no memory.

@@ -108,14 +108,15 @@ impl Upstream {
             };
             match line {
                 Line::Http1(wire) => {
-                    match wait.for_head(wire.exchange(message.http1(body), message.interim())).await? {
+                    // Boxed: what goes through every function on a request's way has to be small.
+                    let sending = Box::pin(wire.exchange(message.http1(body), message.interim()));
+                    match wait.for_head(sending).await? {
                         Ok(response) => return Ok((response.map(AnswerBody::Http1), place)),
                         Err(Failed::Unsent(unsent, _)) if place.is_reused => body = unsent,
                         Err(failed) => return Err(failed.into()),
                     }
                 }
                 Line::Http2(mut sender) => {
-                    // Boxed: over HTTP/1.1 a request must not carry the space that this needs.
                     let sending = Box::pin(sender.try_send_request(message.http2(body)));
                     match wait.for_head(sending).await? {
                         Ok(response) => return Ok((response.map(AnswerBody::Http2), place)),

@@ -1,6 +1,6 @@
 //! Waiting for an upstream's answer to begin: not for ever, and not beyond the session's end.
 
-use std::{future::pending, pin::pin, sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use authproxy_core::session::SessionKey;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -31,8 +31,7 @@ impl Wait<'_> {
     /// # Cancel safety
     ///
     /// Dropping the future ends the exchange.
-    pub(crate) async fn for_head<T>(&self, sending: impl Future<Output = T>) -> Result<T, UpstreamError> {
-        let mut sending = pin!(sending);
+    pub(crate) async fn for_head<T>(&self, mut sending: impl Future<Output = T> + Unpin) -> Result<T, UpstreamError> {
         let began = Instant::now();
         if let Ok(sent) = timeout(LIVE_AFTER.min(self.patience), &mut sending).await {
             return Ok(sent);
