@@ -242,10 +242,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             socket.incoming.extend_from_slice(bytes);
             Ok(bytes.is_empty())
         };
-        match ready!(self.poll_fill(cx, has_ended))? {
-            true => Poll::Ready(Ok(())),
-            false => Poll::Pending,
-        }
+        if ready!(self.poll_fill(cx, has_ended))? { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
     /// Until when the peer must have sent something; `None` while a request is being answered.
