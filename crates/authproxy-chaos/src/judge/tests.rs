@@ -106,7 +106,9 @@ fn a_strict_service_never_sees_a_token_twice_whatever_happened() {
 #[test]
 fn a_repeat_needs_a_grace_and_an_incident() {
     assert_eq!(Scene::presented_twice(GRACE, SECOND).broken(), 1);
-    assert_eq!(Scene::presented_twice(GRACE, SECOND).with(Kind::Killed(0), &[]).broken(), 0);
+    for (kind, broken) in [(Kind::Killed(0), 0), (Kind::Killed(1), 1), (Kind::Stopped(1), 0), (Kind::Stopped(2), 1)] {
+        assert_eq!(Scene::presented_twice(GRACE, SECOND).with(kind, &[]).broken(), broken, "{kind}");
+    }
     assert_eq!(Scene::presented_twice(GRACE, 60 * SECOND).with(Kind::Killed(0), &[]).broken(), 1);
     assert_eq!(Scene::presented_twice(GRACE, 3 * SECOND).broken(), 0, "a time-out");
     let mut stored = Scene::presented_twice(GRACE, 3 * SECOND).with(Kind::Killed(0), &[]);
