@@ -32,6 +32,8 @@ use crate::{
 /// A machine that stands still for a moment makes a few logouts slow: not one in so many, and none by so many times.
 const SLOW_LOGOUTS: usize = 10;
 const SLOWEST: u32 = 10;
+/// What a node does not use of a grace: three seconds for the way, and it counts from its intent.
+const ON_THE_WAY: Duration = Duration::from_secs(4);
 /// How long what a node has sent before its end may be on its way to the service.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -219,9 +221,11 @@ impl Case<'_> {
         let (Contract::Grace(grace), Some(left_at)) = (self.ledger.contract, lost.left_at) else { return false };
         let tokens = self.ledger.presented().filter(|token| token.user == lost.session.user);
         let newest = tokens.max_by_key(|token| token.presentations[0].at);
-        newest
-            .and_then(|token| token.presentations.first().zip(token.presentations.last()))
-            .is_some_and(|(first, latest)| left_at < latest.at + self.limits.lease && first.at + grace <= lost.at)
+        newest.and_then(|token| token.presentations.first().zip(token.presentations.last())).is_some_and(
+            |(first, latest)| {
+                left_at < latest.at + self.limits.lease && first.at + grace.saturating_sub(ON_THE_WAY) <= lost.at
+            },
+        )
     }
 
     /// Whether the service withheld an answer, or gave it too late, while it misbehaved.

@@ -141,7 +141,8 @@ fn a_grace_ends_where_nobody_asks_again_before_it_is_over() {
     };
     let (lease, grace) = (9 * SECOND, 60 * SECOND);
     assert!(ends(Some(SECOND), grace, &[name()]));
-    assert!(!ends(Some(SECOND), grace.saturating_sub(SECOND), &[name()]), "it was asked for in time");
+    assert!(ends(Some(SECOND), grace.saturating_sub(3 * SECOND), &[name()]), "a node leaves time for the way");
+    assert!(!ends(Some(SECOND), grace.saturating_sub(5 * SECOND), &[name()]), "it was asked for in time");
     assert!(!ends(Some(lease), grace, &[name()]), "it was asked for when its lease had run out");
     assert!(!ends(None, grace, &[name()]), "it was asked for all the time");
     assert!(!ends(Some(SECOND), grace, &[]), "nothing was under way");

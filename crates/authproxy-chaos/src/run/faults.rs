@@ -15,7 +15,7 @@ use crate::{
 
 /// How long the load runs before the first fault.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// How soon after a fault of the store no request may fail because of it any more.
+/// How soon after a fault of the store no request that is sent may fail because of it any more.
 const RECOVERY: Duration = Duration::from_secs(2);
 
 pub(super) async fn faults(args: &Args) -> io::Result<Report> {
@@ -76,7 +76,7 @@ pub(super) async fn happen(world: &mut World, faults: &[Fault]) -> io::Result<Fo
     Ok(found)
 }
 
-/// When the last request failed for want of the store, after a fault of the store was over.
+/// When the last request was sent that failed for want of the store, after a fault of the store was over.
 fn recovery(world: &World, fault: &Fault, after: Instant) -> Duration {
     let is_of_store = world
         .incidents

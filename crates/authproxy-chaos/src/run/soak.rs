@@ -2,15 +2,22 @@
 
 use std::{
     io,
+    ops::RangeInclusive,
     sync::{Arc, PoisonError},
+    time::Duration,
 };
 
 use futures_util::{StreamExt, future::join_all, stream};
-use tokio::{sync::watch, task::JoinSet, time::Instant};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
 use super::{faults::happen, plan};
 use crate::{
     args::Args,
+    auth::Contract,
     browser::Shared,
     census::{Lost, Outcome, Session},
     fault,
@@ -23,12 +30,19 @@ use crate::{
 const AT_ONCE: usize = 32;
 /// Of a hundred operations: logouts, each followed by a login; the others ask for a page.
 const LOGOUTS: u64 = 3;
+/// Each session is asked for so seldom that a short grace would be over: with this one none may be lost.
+const GRACE: Duration = Duration::from_hours(1);
+/// Milliseconds between two operations of a user.
+const PAUSE: RangeInclusive<u64> = 0..=20;
 /// What a node may take for each session that it remembers, and beside all of them, in KiB.
 const PER_SESSION: u64 = 2;
 const BESIDE: u64 = 96 * 1024;
 
 pub(super) async fn soak(args: &Args, sessions: u64) -> io::Result<Report> {
-    let plan = plan(args, "soak")?;
+    let mut plan = plan(args, "soak")?;
+    if let Contract::Grace(grace) = &mut plan.contract {
+        *grace = GRACE;
+    }
     let (seed, users) = (Random::new(plan.seed, "soak"), plan.browsers.max(1));
     let mut faults = fault::plan(plan.seed, args.rounds, args.short, plan.nodes, plan.store);
     faults.retain(fault::Fault::spares_sessions);
@@ -101,6 +115,7 @@ impl User {
             } else {
                 self.ask(place).await;
             }
+            sleep(self.random.millis(PAUSE)).await;
         }
         self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).append(&mut self.sessions);
     }
