@@ -98,8 +98,7 @@ async fn without_the_near_cache_a_request_costs_one_command() {
     for _ in 0..100 {
         node.manager.access_token(&key).await.unwrap();
     }
-    let calls = server.calls().await;
-    assert_eq!(calls, [("getrange".to_owned(), 100)], "and nothing else");
+    assert_eq!(super::near::requested(&server).await, [("getrange".to_owned(), 100)], "and nothing else");
 }
 
 #[tokio::test]
