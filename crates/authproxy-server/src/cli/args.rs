@@ -138,14 +138,15 @@ pub struct CheckArgs {
 #[command(after_help = "\
 Examples:
   authproxy healthcheck                               asks the address that the configuration listens on
-  authproxy healthcheck --url http://127.0.0.1:8000
+  authproxy healthcheck --config authproxy.toml       over TLS where it has tls.cert, which is then not checked
+  authproxy healthcheck --url https://app.example.com
 
 Exit code 0: it answers. 1: it does not, and one line says why.")]
 pub struct HealthcheckArgs {
     #[command(flatten)]
     #[allow(missing_docs)] // described by its type
     pub config: ConfigArgs,
-    /// The instance to ask [default: http:// and the address of --listen]
+    /// The instance to ask; an https one by its certificate's name [default: the address of --listen]
     #[arg(long, value_name = "URL", conflicts_with_all = ["config", "set", "listen"])]
     pub url: Option<String>,
 }
