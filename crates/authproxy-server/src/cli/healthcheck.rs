@@ -84,7 +84,7 @@ pub fn healthcheck(check: &Healthcheck, out: &mut impl Write, err: &mut impl Wri
 
 fn ask(check: &Healthcheck, authority: &str) -> io::Result<u16> {
     let host = check.host.trim_matches(['[', ']']);
-    let stream = Bounded::connect((host, check.port), check.timeout)?;
+    let stream = Bounded::connect(host, check.port, check.timeout)?;
     match check.tls {
         None => exchange(stream, authority),
         Some(trust) => exchange(secure::wrap(stream, host, trust)?, authority),

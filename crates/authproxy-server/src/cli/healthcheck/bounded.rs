@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{TcpStream, ToSocketAddrs},
+    net::{TcpStream, ToSocketAddrs as _},
     time::Duration,
 };
 
@@ -21,11 +21,11 @@ struct Deadline {
 
 impl Bounded {
     /// Connects to one of a host's addresses.
-    pub(super) fn connect(to: impl ToSocketAddrs, within: Duration) -> io::Result<Self> {
+    pub(super) fn connect(host: &str, port: u16, within: Duration) -> io::Result<Self> {
         let clock = SystemClock::new();
         let deadline = Deadline { at: clock.now().plus(within), clock };
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-        for address in to.to_socket_addrs()? {
+        for address in (host, port).to_socket_addrs()? {
             match TcpStream::connect_timeout(&address, deadline.left()?) {
                 Ok(stream) => return Ok(Self { stream, deadline }),
                 Err(error) => last = timed_out(error),
