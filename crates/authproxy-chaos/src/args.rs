@@ -54,6 +54,9 @@ pub(crate) struct Args {
     /// So many rolling restarts
     #[arg(long)]
     pub(crate) rolls: Option<u64>,
+    /// So many sessions at once, random operations on them, and every kind of fault that spares Redis' data
+    #[arg(long)]
+    pub(crate) soak: Option<u64>,
     /// How long a logout may take to be known everywhere while nothing happens, in milliseconds
     #[arg(long, default_value_t = 100)]
     pub(crate) calm_logout: u64,
@@ -68,7 +71,7 @@ pub(crate) struct Args {
 impl Args {
     /// Whether it says what is to be done.
     pub(crate) fn names_a_run(&self) -> bool {
-        self.windows || [self.kills, self.stops, self.logout_runs, self.rolls].iter().any(Option::is_some)
+        self.windows || [self.kills, self.stops, self.logout_runs, self.rolls, self.soak].iter().any(Option::is_some)
     }
 }
 

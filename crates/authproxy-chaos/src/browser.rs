@@ -114,6 +114,18 @@ impl Shared {
         None
     }
 
+    /// Logs a session out on this node, and tries it again a few times where that fails.
+    pub(crate) async fn log_out_for_sure(&self, session: &Session, node: usize) -> Option<Closed> {
+        for _ in 0..LOGOUT_TRIES {
+            let closed = self.log_out(session, node).await;
+            if closed.is_some() {
+                return closed;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        None
+    }
+
     /// Tries a closed session's cookie on a node until it is refused there, and notes every success.
     pub(crate) async fn probe(&self, closed: &Closed, node: usize) {
         while closed.at.elapsed() < LONGEST_PROBE {

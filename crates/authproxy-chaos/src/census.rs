@@ -20,7 +20,7 @@ pub(crate) struct Census {
     pub(crate) good: u64,
     /// Failures by class.
     pub(crate) failures: BTreeMap<String, u64>,
-    /// When each failed request ended, with its class: how long a recovery takes.
+    /// When each failed request was sent, with its class: how long a recovery takes.
     pub(crate) failed_at: Vec<(Instant, String)>,
     pub(crate) logins: u64,
     /// What each user's session is called in Redis.
@@ -108,7 +108,7 @@ impl Census {
             Outcome::Good => self.good += 1,
             Outcome::WrongUser => self.wrong_user += 1,
             Outcome::LoggedOut(_) => {} // the judge decides whether that was right
-            Outcome::Failed(class) => self.fail(class.clone()),
+            Outcome::Failed(class) => self.fail(sent, class.clone()),
         }
         self.look_at_manners(sent);
     }
@@ -118,8 +118,8 @@ impl Census {
         self.requests += 1;
         match &sent.answer {
             Ok(answer) if answer.status == 200 => self.good += 1,
-            Ok(answer) => self.fail(class(answer)),
-            Err(failure) => self.fail(failed(*failure)),
+            Ok(answer) => self.fail(sent, class(answer)),
+            Err(failure) => self.fail(sent, failed(*failure)),
         }
         self.look_at_manners(sent);
     }
@@ -129,8 +129,8 @@ impl Census {
         self.failures.values().sum()
     }
 
-    fn fail(&mut self, class: String) {
-        self.failed_at.push((Instant::now(), class.clone()));
+    fn fail(&mut self, sent: &Sent, class: String) {
+        self.failed_at.push((sent.at, class.clone()));
         *self.failures.entry(class).or_default() += 1;
     }
 

@@ -109,6 +109,11 @@ impl Fault {
         self.kind.is_harmless()
     }
 
+    /// Whether Redis keeps its sessions.
+    pub(crate) fn spares_sessions(&self) -> bool {
+        self.kind != K::RedisEmpty
+    }
+
     /// Does it, and undoes it.
     pub(crate) async fn happen(&self, world: &mut World) -> io::Result<()> {
         let (node, length) = (self.node, self.length);

@@ -2,7 +2,7 @@
 //! broken promise.
 //!
 //! - *At most one presentation.* A strict service sees each refresh token once, whatever happens. A service with a
-//!   grace may see one again, inside the grace and only where the first outcome could be unknown: the node that
+//!   grace may see one again, inside the grace and only where the first outcome could be unknown: the very node that
 //!   presented it was killed or stopped meanwhile, the service misbehaved, the store did, or the node's own time-out
 //!   had passed; and never when its successor was stored meanwhile.
 //! - *Nobody is logged out.* With a grace, or where nothing was killed: no session is lost. With a strict service only
@@ -32,6 +32,10 @@ use crate::{
 /// A machine that stands still for a moment makes a few logouts slow: not one in so many, and none by so many times.
 const SLOW_LOGOUTS: usize = 10;
 const SLOWEST: u32 = 10;
+/// What a node does not use of a grace: three seconds for the way, and it counts from its intent.
+const ON_THE_WAY: Duration = Duration::from_secs(4);
+/// How long what a node has sent before its end may be on its way to the service.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How fast a logout must be known everywhere.
 #[derive(Clone, Copy, Debug)]
@@ -141,7 +145,7 @@ impl Case<'_> {
                 Contract::Grace(_) if self.was_succeeded(token.user, before.at, again.at) => {
                     Some("its successor was stored")
                 }
-                Contract::Grace(_) if !self.was_disturbed(before.at, again.at) => Some("nothing had happened"),
+                Contract::Grace(_) if !self.was_disturbed(before, again) => Some("nothing had happened"),
                 Contract::Grace(_) | Contract::Reusable | Contract::Idempotent => None,
             };
             match reason {
@@ -183,10 +187,20 @@ impl Case<'_> {
     }
 
     /// Whether anything happened by which the outcome of a presentation could have become unknown. A node that waits in
-    /// vain for as long as it may is not the harness' doing, and as good a reason.
-    fn was_disturbed(&self, from: Instant, until: Instant) -> bool {
+    /// vain for as long as it may is not the harness' doing, and as good a reason. What is done to one node is no reason
+    /// for another's; a node that stands still may present late.
+    fn was_disturbed(&self, before: &Presentation, again: &Presentation) -> bool {
+        let (from, until) = (before.at, again.at);
         until - from >= self.limits.backend_timeout
-            || self.incidents.iter().any(|incident| incident.touches(from, until, self.limits.lease))
+            || self.incidents.iter().any(|incident| match incident.kind {
+                Kind::Killed(node) | Kind::Terminated(node) => {
+                    node == before.node && incident.touches(from, until, LAST_WORDS)
+                }
+                Kind::Stopped(node) => {
+                    [before.node, again.node].contains(&node) && incident.touches(from, until, LAST_WORDS)
+                }
+                Kind::Auth(_) | Kind::Store(_) | Kind::Emptied => incident.touches(from, until, self.limits.lease),
+            })
     }
 
     /// Whether an incident explains why a session was lost.
@@ -207,9 +221,11 @@ impl Case<'_> {
         let (Contract::Grace(grace), Some(left_at)) = (self.ledger.contract, lost.left_at) else { return false };
         let tokens = self.ledger.presented().filter(|token| token.user == lost.session.user);
         let newest = tokens.max_by_key(|token| token.presentations[0].at);
-        newest
-            .and_then(|token| token.presentations.first().zip(token.presentations.last()))
-            .is_some_and(|(first, latest)| left_at < latest.at + self.limits.lease && first.at + grace <= lost.at)
+        newest.and_then(|token| token.presentations.first().zip(token.presentations.last())).is_some_and(
+            |(first, latest)| {
+                left_at < latest.at + self.limits.lease && first.at + grace.saturating_sub(ON_THE_WAY) <= lost.at
+            },
+        )
     }
 
     /// Whether the service withheld an answer, or gave it too late, while it misbehaved.

@@ -86,6 +86,11 @@ impl Node {
         }
     }
 
+    /// What the process takes of the memory, in KiB; 0 while there is none.
+    pub(crate) fn memory(&self) -> u64 {
+        self.process.as_ref().and_then(Process::memory).unwrap_or_default()
+    }
+
     /// SIGSTOP: its sockets stay open, and it does nothing.
     pub(crate) fn stop(&self) {
         if let Some(process) = &self.process {

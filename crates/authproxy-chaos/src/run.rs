@@ -3,6 +3,7 @@
 mod faults;
 mod kills;
 mod logouts;
+mod soak;
 mod windows;
 
 use std::{
@@ -36,6 +37,9 @@ pub(crate) async fn run(args: &Args) -> io::Result<bool> {
     }
     if let Some(times) = args.stops {
         kept &= show(&kills::stops(args, times).await?, args)?;
+    }
+    if let Some(sessions) = args.soak {
+        kept &= show(&soak::soak(args, sessions).await?, args)?;
     }
     if args.faults || !args.names_a_run() {
         kept &= show(&faults::faults(args).await?, args)?;

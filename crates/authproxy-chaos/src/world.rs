@@ -143,6 +143,16 @@ impl World {
         }
     }
 
+    /// Becomes true when the load is to end.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+
+    /// What each node's process takes of the memory, in KiB.
+    pub(crate) fn memory(&self) -> Vec<u64> {
+        self.nodes.iter().map(Node::memory).collect()
+    }
+
     /// Lets the browsers finish what they are at.
     pub(crate) async fn unload(&mut self) {
         self.stopping.send_replace(true);

@@ -58,5 +58,5 @@ pub(crate) fn manager(runtime: &tokio::runtime::Runtime, sessions: usize, clock:
 
 /// Opens a session and returns its key.
 pub(crate) async fn open(manager: &TokenManager) -> SessionKey {
-    manager.open(Credentials::password("user@example.com", "p"), false).await.unwrap().id.key()
+    manager.open(Credentials::password("user@example.com", "p")).await.unwrap().id.key()
 }

@@ -28,7 +28,7 @@ fn main() {
         let store = Arc::new(MemoryStore::with_clock(100, shared.clone()));
         let manager = TokenManager::builder(Arc::new(backend.clone()), store).clock(shared).build();
         for storm in 1..=STORMS {
-            let opened = manager.open(Credentials::password("user@example.com", "password123"), false).await.unwrap();
+            let opened = manager.open(Credentials::password("user@example.com", "password123")).await.unwrap();
             clock.advance(Duration::from_secs(121));
             backend.script([Scripted::Slow(ROUND_TRIP)]);
             let before = backend.presentations();

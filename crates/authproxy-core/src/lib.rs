@@ -11,7 +11,7 @@
 //! let backend = HttpBackend::builder("https://auth.example.com").build()?;
 //! let manager = TokenManager::builder(Arc::new(backend), Arc::new(MemoryStore::new(100_000))).build();
 //!
-//! let opened = manager.open(Credentials::password("user@example.com", "password123"), false).await?;
+//! let opened = manager.open(Credentials::password("user@example.com", "password123")).await?;
 //! let token = manager.access_token(&opened.id.key()).await?;
 //! let authorization = token.access_token().authorization().clone(); // "Bearer ...", ready to send
 //! # let _ = authorization; Ok(()) }

@@ -59,7 +59,7 @@ use crate::{
 /// use authproxy_core::{backend::Credentials, manager::TokenManager, store::MemoryStore};
 ///
 /// let manager = TokenManager::builder(backend, Arc::new(MemoryStore::new(10_000))).build();
-/// let opened = manager.open(Credentials::password("user@example.com", "password123"), false).await?;
+/// let opened = manager.open(Credentials::password("user@example.com", "password123")).await?;
 ///
 /// let key = opened.id.key();
 /// let token = manager.access_token(&key).await?; // fresh, however long ago the login was

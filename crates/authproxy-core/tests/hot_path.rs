@@ -17,7 +17,7 @@ fn peek_and_the_ready_path_allocate_nothing() {
     let _inside = runtime.enter();
     let store = Arc::new(MemoryStore::with_clock(10, clock.clone()));
     let manager = TokenManager::builder(Arc::new(FakeBackend::new(clock.clone())), store).clock(clock).build();
-    let opened = runtime.block_on(manager.open(Credentials::password("user", "password123"), false)).unwrap();
+    let opened = runtime.block_on(manager.open(Credentials::password("user", "password123"))).unwrap();
     let key = opened.id.key();
     assert!(manager.peek(&key).is_some()); // the thread's first look registers it with the map
 

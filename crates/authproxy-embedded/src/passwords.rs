@@ -50,11 +50,12 @@ impl Passwords {
     /// Creates an account.
     pub(crate) async fn register(&self, account: &str, password: Zeroizing<String>) -> Result<(), Denied> {
         let account = canonical(account);
-        self.room_for(&account)?;
+        self.room_for(&self.lock(), &account)?;
         let argon2 = self.argon2.clone();
         let hash = self.beside(move || hash(&argon2, &password)).await?;
-        self.room_for(&account)?;
-        self.lock().insert(account, hash);
+        let mut hashes = self.lock(); // of two who come at once, the second finds the first
+        self.room_for(&hashes, &account)?;
+        hashes.insert(account, hash);
         Ok(())
     }
 
@@ -67,8 +68,7 @@ impl Passwords {
         Ok(right && exists)
     }
 
-    fn room_for(&self, account: &str) -> Result<(), Denied> {
-        let hashes = self.lock();
+    fn room_for(&self, hashes: &HashMap<String, Arc<str>>, account: &str) -> Result<(), Denied> {
         if hashes.contains_key(account) {
             return Err(Denied::Taken);
         }

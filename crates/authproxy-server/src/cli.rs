@@ -143,7 +143,7 @@ pub fn parse(
         Subcommand::PrintConfig(serve) => Command::PrintConfig(load(Purpose::Inspect, serve.flags()?)?),
         Subcommand::Healthcheck(check) => Command::Healthcheck(match &check.url {
             Some(url) => Healthcheck::of_url(url).map_err(|reason| args::usage("--url", reason))?,
-            None => Healthcheck::of_listener(load(Purpose::Inspect, check.flags()?)?.config.listen)
+            None => Healthcheck::of_instance(&load(Purpose::Inspect, check.flags()?)?.config)
                 .map_err(|reason| args::usage("listen", reason))?,
         }),
     })

@@ -59,7 +59,7 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Whether a cookie may travel over plain HTTP to a public URL that is not on loopback. Default: no.
     pub allow_insecure_http: bool,
-    /// Other origins whose pages may send state-changing requests with the cookie. Default: none.
+    /// Other origins whose pages may send requests with the cookie and read the answers (CORS). Default: none.
     pub allowed_origins: Vec<String>,
     /// Who gets tokens in the body of an answer.
     pub token_delivery: TokenDelivery,

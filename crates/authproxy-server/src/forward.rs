@@ -50,6 +50,7 @@ use self::{
 pub(crate) use self::{
     download::{Download, DownloadError},
     error::UpstreamError,
+    headers::is_about_the_asker,
     live::Live,
 };
 use crate::{
@@ -323,12 +324,17 @@ fn check_method(route: &RouteConfig, method: &Method) -> Result<(), Problem> {
     if *method != Method::TRACE && (route.methods.is_empty() || route.methods.contains(method)) {
         return Ok(());
     }
+    Err(Problem::MethodNotAllowed(methods(route)))
+}
+
+/// The methods that a route serves, as `Allow` lists them.
+pub(crate) fn methods(route: &RouteConfig) -> String {
     let served: Vec<_> = if route.methods.is_empty() {
         ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].to_vec()
     } else {
         route.methods.iter().map(Method::as_str).collect()
     };
-    Err(Problem::MethodNotAllowed(served.join(", ")))
+    served.join(", ")
 }
 
 /// The session behind a request, with a token to forward it with.

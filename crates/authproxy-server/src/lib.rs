@@ -11,6 +11,7 @@ pub mod routes;
 
 mod body;
 mod cookie;
+mod cors;
 mod csrf;
 mod dev;
 mod forward;

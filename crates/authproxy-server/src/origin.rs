@@ -63,6 +63,11 @@ impl Origins {
         self.public.as_bytes() == origin
     }
 
+    /// Whether there are allow-listed origins.
+    pub(crate) fn lists_any(&self) -> bool {
+        !self.allowed.is_empty()
+    }
+
     /// Whether an `Origin` header names an allow-listed origin.
     pub(crate) fn is_allowed(&self, origin: &[u8]) -> bool {
         self.allowed.iter().any(|allowed| allowed.as_bytes() == origin)

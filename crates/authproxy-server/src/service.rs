@@ -27,7 +27,7 @@ use crate::{
     body::{self, Body},
     config::{Config, IpNet, LimitsConfig, RouteAccess, TokenDelivery, VerifyConfig},
     cookie::{Presented, SessionCookie},
-    csrf,
+    cors, csrf,
     forward::{self, Forwarder, TrustError},
     handlers,
     origin::Origins,
@@ -130,6 +130,8 @@ struct Seen {
     has_cookie: bool,
     /// The answer is an upstream's, which speaks for itself.
     is_forwarded: bool,
+    /// What is not guarded, or meant for a gateway, is not opened to other origins here.
+    is_guarded: bool,
 }
 
 impl App {
@@ -157,7 +159,8 @@ impl App {
         let began = Instant::now();
         let (head, body) = request.into_parts();
         let id = RequestId::of(&head.headers);
-        let mut seen = Seen { route: "none", credential: None, has_cookie: false, is_forwarded: false };
+        let mut seen =
+            Seen { route: "none", credential: None, has_cookie: false, is_forwarded: false, is_guarded: true };
 
         let outcome = AssertUnwindSafe(self.guard(&head, body, peer, &id, &mut seen)).catch_unwind().await;
         let outcome = outcome.unwrap_or(Err(Problem::Internal));
@@ -168,6 +171,9 @@ impl App {
 
         if !seen.is_forwarded {
             response::harden(response.headers_mut(), seen.credential, seen.has_cookie);
+        }
+        if seen.is_guarded {
+            cors::open(&head.headers, response.headers_mut(), &self.origins);
         }
         response::secure_transport(response.headers_mut(), self.origins.https());
         response.headers_mut().insert(X_REQUEST_ID, id.header().clone());
@@ -192,7 +198,9 @@ impl App {
                 let own = Box::pin(self.own(route, head, body, peer, seen));
                 timeout(self.limits.request_timeout, own).await.unwrap_or(Err(Problem::TooSlow))
             }
-            Resolved::Options(allow) => Ok(options(&allow)),
+            Resolved::Options(allow) => {
+                Ok(cors::preflight(head, &self.origins, || allow.clone()).unwrap_or_else(|| options(&allow)))
+            }
             Resolved::MethodNotAllowed(allow) => Err(Problem::MethodNotAllowed(allow)),
             Resolved::NotFound => self.forward(head, body, peer, id, seen).await,
         }
@@ -209,6 +217,7 @@ impl App {
     ) -> Result<Response, Problem> {
         seen.route = route.name();
         seen.credential = Some(route.credential());
+        seen.is_guarded = route != Route::Verify && route.credential() != Credential::Public;
         let session = match route.credential() {
             Credential::Public => Presented::Nothing,
             _ => self.session(&head.headers, seen)?,
@@ -242,8 +251,14 @@ impl App {
             };
         };
         seen.route = "forward";
-        seen.is_forwarded = true;
         let access = destination.route.config.access;
+        seen.is_guarded = access != RouteAccess::Public;
+        if seen.is_guarded
+            && let Some(answer) = cors::preflight(head, &self.origins, || forward::methods(&destination.route.config))
+        {
+            return Ok(answer);
+        }
+        seen.is_forwarded = true;
         seen.credential = Some(match access {
             RouteAccess::Session => Credential::Session,
             RouteAccess::Bearer => Credential::Bearer,

@@ -20,7 +20,7 @@ async fn main() -> Result<(), Error> {
     let (backend, _) = start(&service).await?;
     let backend = Arc::new(backend);
     let manager = TokenManager::builder(backend.clone(), Arc::new(MemoryStore::new(100))).build();
-    let opened = manager.open(Credentials::password("user@example.com", "password123"), false).await?;
+    let opened = manager.open(Credentials::password("user@example.com", "password123")).await?;
     let key = opened.id.key();
 
     let end = Instant::now() + Duration::from_secs(5);

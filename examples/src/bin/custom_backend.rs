@@ -71,7 +71,7 @@ impl AuthBackend for Numbers {
 async fn main() -> Result<(), Error> {
     let backend = Arc::new(Numbers { issued: AtomicU64::new(0), clock: SystemClock::new() });
     let manager = TokenManager::builder(backend, Arc::new(MemoryStore::new(100))).build();
-    let opened = manager.open(Credentials::password("ada", "irrelevant"), false).await?;
+    let opened = manager.open(Credentials::password("ada", "irrelevant")).await?;
     let first = manager.access_token(&opened.id.key()).await?;
     tokio::time::sleep(Duration::from_millis(350)).await;
     let second = manager.access_token(&opened.id.key()).await?;

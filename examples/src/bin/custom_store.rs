@@ -85,7 +85,7 @@ async fn main() -> Result<(), Error> {
     let (backend, _) = start(&service).await?;
     let store = Arc::new(Audited { inner: MemoryStore::new(100), audit: Mutex::default() });
     let manager = TokenManager::builder(Arc::new(backend), store.clone()).build();
-    let opened = manager.open(Credentials::password("user@example.com", "password123"), false).await?;
+    let opened = manager.open(Credentials::password("user@example.com", "password123")).await?;
     manager.close(&opened.id.key()).await?;
     let audit = store.audit.lock().expect("no holder panics").join("; ");
     assert!(audit.contains("login of") && audit.contains("logout of"));

@@ -36,7 +36,7 @@ async fn main() -> Result<(), Error> {
     let service = EmbeddedAuth::builder().cheap_passwords().build();
     let (backend, url) = start(&service).await?;
     let manager = TokenManager::builder(Arc::new(backend), Arc::new(MemoryStore::new(100))).build();
-    let opened = manager.open(Credentials::password("user@example.com", "password123"), false).await?;
+    let opened = manager.open(Credentials::password("user@example.com", "password123")).await?;
     let http_client = reqwest::Client::builder().no_proxy().build()?;
     let reports =
         Reports { manager: manager.clone(), session: opened.id.key(), http_client, api: format!("{url}/protected") };

@@ -16,7 +16,7 @@ async fn main() -> Result<(), Error> {
         .build();
     let (backend, _) = start(&service).await?;
     let manager = TokenManager::builder(Arc::new(backend), Arc::new(MemoryStore::new(100))).build();
-    let opened = manager.open(Credentials::password("user@example.com", "password123"), false).await?;
+    let opened = manager.open(Credentials::password("user@example.com", "password123")).await?;
     let key = opened.id.key();
     tokio::time::sleep(Duration::from_millis(1100)).await;
 

@@ -106,7 +106,9 @@ fn a_strict_service_never_sees_a_token_twice_whatever_happened() {
 #[test]
 fn a_repeat_needs_a_grace_and_an_incident() {
     assert_eq!(Scene::presented_twice(GRACE, SECOND).broken(), 1);
-    assert_eq!(Scene::presented_twice(GRACE, SECOND).with(Kind::Killed(0), &[]).broken(), 0);
+    for (kind, broken) in [(Kind::Killed(0), 0), (Kind::Killed(1), 1), (Kind::Stopped(1), 0), (Kind::Stopped(2), 1)] {
+        assert_eq!(Scene::presented_twice(GRACE, SECOND).with(kind, &[]).broken(), broken, "{kind}");
+    }
     assert_eq!(Scene::presented_twice(GRACE, 60 * SECOND).with(Kind::Killed(0), &[]).broken(), 1);
     assert_eq!(Scene::presented_twice(GRACE, 3 * SECOND).broken(), 0, "a time-out");
     let mut stored = Scene::presented_twice(GRACE, 3 * SECOND).with(Kind::Killed(0), &[]);
@@ -139,7 +141,8 @@ fn a_grace_ends_where_nobody_asks_again_before_it_is_over() {
     };
     let (lease, grace) = (9 * SECOND, 60 * SECOND);
     assert!(ends(Some(SECOND), grace, &[name()]));
-    assert!(!ends(Some(SECOND), grace.saturating_sub(SECOND), &[name()]), "it was asked for in time");
+    assert!(ends(Some(SECOND), grace.saturating_sub(3 * SECOND), &[name()]), "a node leaves time for the way");
+    assert!(!ends(Some(SECOND), grace.saturating_sub(5 * SECOND), &[name()]), "it was asked for in time");
     assert!(!ends(Some(lease), grace, &[name()]), "it was asked for when its lease had run out");
     assert!(!ends(None, grace, &[name()]), "it was asked for all the time");
     assert!(!ends(Some(SECOND), grace, &[]), "nothing was under way");

@@ -15,7 +15,7 @@ use crate::{
 
 /// How long the load runs before the first fault.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// How soon after a fault of the store no request may fail because of it any more.
+/// How soon after a fault of the store no request that is sent may fail because of it any more.
 const RECOVERY: Duration = Duration::from_secs(2);
 
 pub(super) async fn faults(args: &Args) -> io::Result<Report> {
@@ -24,8 +24,32 @@ pub(super) async fn faults(args: &Args) -> io::Result<Report> {
     let mut world = World::start(plan).await?;
     world.load();
     sleep(WARM_UP).await;
-    let mut broken = Vec::new();
-    let mut slowest = Duration::ZERO;
+    let found = happen(&mut world, &faults).await?;
+    world.unload().await;
+    world.look_again().await;
+    let mut report = Report::of("faults", &world);
+    found.add_to(&mut report);
+    Ok(report)
+}
+
+/// What is found while faults happen, and not by the judge afterwards.
+pub(super) struct Found {
+    slowest: Duration,
+    broken: Vec<String>,
+}
+
+impl Found {
+    pub(super) fn add_to(self, report: &mut Report) {
+        report.figure("slowest recovery of the store", &format!("{} ms", self.slowest.as_millis()));
+        for what in self.broken {
+            report.broke(what);
+        }
+    }
+}
+
+/// Lets faults happen to a world under load, one after the other.
+pub(super) async fn happen(world: &mut World, faults: &[Fault]) -> io::Result<Found> {
+    let mut found = Found { slowest: Duration::ZERO, broken: Vec::new() };
     for (number, fault) in faults.iter().enumerate() {
         say(&format!("{:>6.1} s  {}/{} {fault}", world.began.elapsed().as_secs_f64(), number + 1, faults.len()));
         if fault.is_harmless() {
@@ -34,32 +58,25 @@ pub(super) async fn faults(args: &Args) -> io::Result<Report> {
             sleep(if killed { world.plan.lease() } else { RECOVERY }).await;
         }
         let before = world.shared.census().failed();
-        fault.happen(&mut world).await?;
+        fault.happen(world).await?;
         let after = Instant::now();
         if fault.is_harmless() {
             let failed = world.shared.census().failed() - before;
             if failed > 0 {
-                broken.push(format!("{fault}: {failed} requests failed"));
+                found.broken.push(format!("{fault}: {failed} requests failed"));
             }
         }
         sleep(fault.rest).await;
-        let recovered = recovery(&world, fault, after);
-        slowest = slowest.max(recovered);
+        let recovered = recovery(world, fault, after);
+        found.slowest = found.slowest.max(recovered);
         if recovered > RECOVERY {
-            broken.push(format!("{fault}: the store was missed until {recovered:?} after the end"));
+            found.broken.push(format!("{fault}: the store was missed until {recovered:?} after the end"));
         }
     }
-    world.unload().await;
-    world.look_again().await;
-    let mut report = Report::of("faults", &world);
-    report.figure("slowest recovery of the store", &format!("{} ms", slowest.as_millis()));
-    for what in broken {
-        report.broke(what);
-    }
-    Ok(report)
+    Ok(found)
 }
 
-/// When the last request failed for want of the store, after a fault of the store was over.
+/// When the last request was sent that failed for want of the store, after a fault of the store was over.
 fn recovery(world: &World, fault: &Fault, after: Instant) -> Duration {
     let is_of_store = world
         .incidents

@@ -10,7 +10,6 @@ use crate::{
     args::Args,
     auth::{DUE_SOON, ledger::Lives},
     browser::Shared,
-    census::Session,
     random::Random,
     report::Report,
     world::World,
@@ -18,8 +17,6 @@ use crate::{
 
 /// Runs side by side.
 const AT_ONCE: usize = 128;
-/// How often a logout is tried again.
-const TRIES: usize = 5;
 
 pub(super) async fn logouts(args: &Args, times: u64) -> io::Result<Report> {
     let mut plan = plan(args, "logouts")?;
@@ -60,7 +57,7 @@ async fn one(shared: &Arc<Shared>, time: u64, mut random: Random) {
     let wait = random.millis(0..=45);
     let closed = async {
         sleep(wait).await;
-        log_out(shared, &session, here).await
+        shared.log_out_for_sure(&session, here).await
     };
     // The request behind which the refresh starts; a second one meets the logout itself.
     let asking = async {
@@ -75,15 +72,4 @@ async fn one(shared: &Arc<Shared>, time: u64, mut random: Random) {
         }
         shared.census().closed.push(closed);
     }
-}
-
-async fn log_out(shared: &Shared, session: &Session, node: usize) -> Option<crate::census::Closed> {
-    for _ in 0..TRIES {
-        let closed = shared.log_out(session, node).await;
-        if closed.is_some() {
-            return closed;
-        }
-        sleep(Duration::from_millis(100)).await;
-    }
-    None
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How many are looked at side by side.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
 /// How many closed sessions are tried again, the last ones.
 const MOST_CLOSED: usize = 10_000;
 

@@ -73,7 +73,7 @@ pub(super) fn recover_tokens(body: &[u8], now: Timestamp) -> Result<TokenSet, Sp
         && let Some(refresh) = &salvaged
         && let Ok(mut tokens) = token_set(&mut found, now)
     {
-        tokens.refresh_expires_at = refresh_expiry(&found, refresh, now);
+        tokens.refresh_expires_at = refresh_expiry(&found, Some(refresh), now);
         tokens.refresh_token = salvaged;
         return Ok(tokens);
     }
@@ -118,7 +118,7 @@ fn token_set(fields: &mut Fields, now: Timestamp) -> Result<TokenSet, Unusable> 
     let refresh_token = refresh_token(fields)?;
     Ok(TokenSet {
         access_expires_at: lifetime::expiry(fields.get("expires_in"), &access, now),
-        refresh_expires_at: refresh_token.as_ref().and_then(|token| refresh_expiry(fields, token, now)),
+        refresh_expires_at: refresh_expiry(fields, refresh_token.as_ref(), now),
         refresh_in: fields.get("refresh_in").and_then(lifetime::seconds).filter(|delay| !delay.is_zero()),
         access_token,
         refresh_token,
@@ -140,9 +140,10 @@ fn refresh_token(fields: &mut Fields) -> Result<Option<RefreshToken>, Unusable> 
     }
 }
 
-fn refresh_expiry(fields: &Fields, token: &RefreshToken, now: Timestamp) -> Option<Timestamp> {
+/// Of the refresh token in this answer, or of the one that it leaves in place.
+fn refresh_expiry(fields: &Fields, token: Option<&RefreshToken>, now: Timestamp) -> Option<Timestamp> {
     let sent = fields.get("refresh_expires_in").or_else(|| fields.get("refresh_token_expires_in"));
-    lifetime::expiry(sent, token.expose_secret(), now)
+    lifetime::expiry(sent, token.map_or("", RefreshToken::expose_secret), now)
 }
 
 impl From<NotRead> for Unusable {

@@ -109,7 +109,13 @@ impl Permit<'_> {
     /// The auth service answered: it works.
     pub(crate) fn succeeded(mut self) {
         self.settled = true;
-        lock(&self.admission.breaker).succeeded();
+        lock(&self.admission.breaker).succeeded(self.probe);
+    }
+
+    /// The call was made, and what came of it may be its own fault.
+    pub(crate) fn told_nothing(mut self) {
+        self.settled = true;
+        lock(&self.admission.breaker).unused(self.probe);
     }
 
     /// The auth service did not work. `asked` is its Retry-After.

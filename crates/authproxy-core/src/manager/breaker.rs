@@ -61,11 +61,16 @@ impl Breaker {
         }
     }
 
-    pub(crate) fn succeeded(&mut self) {
-        *self = Self::default();
+    /// The service answered: it works.
+    ///
+    /// A call that was in the air when the breaker opened says nothing about what has been found out, or asked for, since.
+    pub(crate) fn succeeded(&mut self, probe: IsProbe) {
+        if self.shut_until.is_none() || probe == IsProbe::Yes {
+            *self = Self::default();
+        }
     }
 
-    /// The call was not made after all; another may probe.
+    /// The call was not made after all, or told nothing; another may probe.
     pub(crate) fn unused(&mut self, probe: IsProbe) {
         if probe == IsProbe::Yes {
             self.probing = false;

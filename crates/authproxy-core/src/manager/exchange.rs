@@ -116,10 +116,10 @@ impl Inner {
         let answer = super::refresh::call_backend(self, request).await;
         match &answer {
             Ok(_) | Err(RefreshError::Rejected(_)) => permit.succeeded(),
-            Err(RefreshError::NotProcessed { retry_after, .. } | RefreshError::Ambiguous { retry_after, .. }) => {
-                permit.failed(*retry_after);
-            }
-            Err(RefreshError::ClientRejected(_)) => permit.failed(None),
+            Err(RefreshError::NotProcessed { retry_after, .. }) => permit.failed(*retry_after),
+            Err(RefreshError::Ambiguous { retry_after: Some(asked), .. }) => permit.failed(Some(*asked)),
+            // Anybody may send a text that the service stumbles over: that must not shut it off for sessions.
+            Err(RefreshError::Ambiguous { .. } | RefreshError::ClientRejected(_)) => permit.told_nothing(),
         }
         match answer {
             Ok(tokens) => Ok(ExchangedTokens { tokens }),

@@ -32,9 +32,6 @@ pub struct OpenedSession {
 impl TokenManager {
     /// Logs in and opens a session, under a new id whatever the browser had before.
     ///
-    /// With `hand_out` the refresh token is also given to the one who logs in, and stays one lineage with the session:
-    /// see [`exchange`](Self::exchange).
-    ///
     /// # Errors
     ///
     /// An [`OpenError`]; then there is no session, and tokens that the service may have issued are being revoked.
@@ -43,7 +40,25 @@ impl TokenManager {
     ///
     /// The login goes on in a task of the manager's. If nobody waits for it any more the session is closed again, so
     /// no session is left that nobody knows.
-    pub async fn open(&self, credentials: Credentials, hand_out: bool) -> Result<OpenedSession, OpenError> {
+    pub async fn open(&self, credentials: Credentials) -> Result<OpenedSession, OpenError> {
+        self.log_in(credentials, HandOut::Nothing).await
+    }
+
+    /// [`open`](Self::open) for one who is given the refresh token too: it stays one lineage with the session, and is
+    /// refreshed by [`exchange`](Self::exchange).
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`open`](Self::open).
+    pub async fn open_handing_out(&self, credentials: Credentials) -> Result<OpenedSession, OpenError> {
+        self.log_in(credentials, HandOut::RefreshToken).await
+    }
+
+    async fn log_in(&self, credentials: Credentials, hand_out: HandOut) -> Result<OpenedSession, OpenError> {
         if self.inner.is_closing() {
             return Err(OpenError::Unavailable(Unavailability::ShuttingDown));
         }
@@ -80,6 +95,13 @@ impl TokenManager {
     }
 }
 
+/// What the one who logs in gets to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HandOut {
+    Nothing,
+    RefreshToken,
+}
+
 /// A session on its way to the one who logged in. Lost on the way, it is closed again.
 struct Unclaimed {
     opened: Option<OpenedSession>,
@@ -110,7 +132,7 @@ impl std::fmt::Debug for OpenedSession {
 }
 
 impl Inner {
-    async fn log_in(self: &Arc<Self>, credentials: Credentials, hand_out: bool) -> Result<OpenedSession, OpenError> {
+    async fn log_in(self: &Arc<Self>, credentials: Credentials, hand_out: HandOut) -> Result<OpenedSession, OpenError> {
         let asked_at = self.clock.now();
         let login = timeout(self.config.backend_timeout, self.backend.login(&credentials));
         let login = self.unless_cut_off(login).await.ok_or(OpenError::Unavailable(Unavailability::ShuttingDown))?;
@@ -121,7 +143,8 @@ impl Inner {
         let id = SessionId::random();
         let session = self.first_version(&id.key(), credentials.username(), &tokens);
         let published = session.with_standing(session.standing);
-        let new = NewSession { session, refresh_token: tokens.refresh_token.clone(), handed_out: hand_out };
+        let handed_out = hand_out == HandOut::RefreshToken;
+        let new = NewSession { session, refresh_token: tokens.refresh_token.clone(), handed_out };
         let created = timeout(self.config.store_timeout, self.store.create(&id.key(), new)).await;
         match created.unwrap_or(Err(CreateError::Unavailable(StoreError::new("no answer within the store timeout")))) {
             Ok(()) => Ok(OpenedSession { id, session: ReadyToken::new(Arc::new(published)), asked_at, tokens, extra }),

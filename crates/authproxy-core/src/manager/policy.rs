@@ -137,10 +137,10 @@ pub(crate) fn ends_at(
     now: Timestamp,
 ) -> Timestamp {
     let by_refresh_token = match (&tokens.refresh_expires_at, &tokens.refresh_token, previous) {
-        (Some(expires_at), _, _) => *expires_at,
+        (Some(expires_at), Some(_), _) | (Some(expires_at), None, Some(_)) => *expires_at,
         (None, None, Some(previous)) => previous,
         (None, Some(_), _) => now.plus(config.refresh_ttl).max(tokens.access_expires_at.unwrap_or(now)),
-        (None, None, None) => tokens.access_expires_at.unwrap_or_else(|| now.plus(config.access_ttl)),
+        (_, None, None) => tokens.access_expires_at.unwrap_or_else(|| now.plus(config.access_ttl)),
     };
     by_refresh_token.min(opened_at.plus(config.max_lifetime))
 }

@@ -158,9 +158,7 @@ impl RedisStore {
     pub async fn ready(&self) -> Result<(), ConnectError> {
         self.listen();
         self.records.servers.ready().await?;
-        if self.near.serves() {
-            self.listener.listens().await;
-        }
+        self.listener.listens().await;
         Ok(())
     }
 

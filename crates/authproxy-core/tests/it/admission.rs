@@ -1,11 +1,12 @@
 //! Herds, a failing service, a full queue.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use authproxy_core::{
     TokenError,
     backend::RotationContract,
     error::{OpenError, Unavailability},
+    token::RefreshToken,
 };
 use authproxy_testing::{Gate, Scripted};
 use tokio::task::JoinSet;
@@ -120,6 +121,49 @@ async fn while_the_service_fails_no_background_refresh_risks_a_token() {
     assert_eq!(world.backend.presentations(), 0, "the first answer's Retry-After held for all of them");
 }
 
+/// Scenario 16: calls that were in the air when the service asked to be left alone say nothing about its wish.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_under_way_does_not_lift_a_retry_after() {
+    let world = World::new();
+    let mut keys = Vec::new();
+    for _ in 0..3 {
+        keys.push(world.open().await.id.key());
+    }
+    pass(120).await;
+    let gate = Gate::new();
+    world.backend.script([Scripted::HoldBefore(gate.clone()), Scripted::NotProcessed(Some(secs(40)))]);
+    let under_way = tokio::spawn({
+        let (manager, key) = (world.manager.clone(), keys[0]);
+        async move { manager.access_token(&key).await.is_ok() }
+    });
+    settle().await;
+    world.manager.access_token(&keys[1]).await.unwrap_err();
+    gate.open();
+    assert!(under_way.await.unwrap());
+    let before = world.backend.presentations();
+    let refused = world.manager.access_token(&keys[2]).await;
+    let Err(TokenError::Unavailable { retry_after, .. }) = refused else { panic!("{refused:?}") };
+    assert!(retry_after > secs(30), "{retry_after:?}");
+    assert_eq!(world.backend.presentations(), before);
+    pass(41).await;
+    world.manager.access_token(&keys[2]).await.unwrap();
+}
+
+/// Anybody may send any text as a refresh token of no session, also one that the service stumbles over.
+#[tokio::test(start_paused = true)]
+async fn what_the_service_makes_of_strangers_tokens_shuts_nobody_off() {
+    for script in [Scripted::ClientRejected, Scripted::LostBefore] {
+        let world = World::new();
+        let (key, _) = world.expired().await;
+        world.backend.script(std::iter::repeat_n(script, 40));
+        for _ in 0..40 {
+            let stranger = RefreshToken::new("a-strangers-token").unwrap();
+            world.manager.exchange(stranger).await.unwrap_err();
+        }
+        world.manager.access_token(&key).await.expect("the session's own refresh is let through");
+    }
+}
+
 /// Scenario 50.
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_answers_overloaded_and_background_refreshes_give_way() {
@@ -184,10 +228,10 @@ async fn a_full_store_refuses_the_login_and_evicts_nobody() {
     let manager = TokenManager::builder(Arc::new(backend.clone()), store.clone()).clock(clock).build();
     let mut keys = Vec::new();
     for _ in 0..100 {
-        keys.push(manager.open(credentials(), false).await.unwrap().id.key());
+        keys.push(manager.open(credentials()).await.unwrap().id.key());
     }
     for _ in 0..50 {
-        assert!(matches!(manager.open(credentials(), false).await, Err(OpenError::Full)));
+        assert!(matches!(manager.open(credentials()).await, Err(OpenError::Full)));
     }
     for key in &keys {
         assert!(manager.peek(key).is_some());
@@ -195,35 +239,34 @@ async fn a_full_store_refuses_the_login_and_evicts_nobody() {
     settle().await;
     assert_eq!(backend.live_families(), 100, "what the refused logins were issued is revoked");
     manager.close(&keys[0]).await.unwrap();
-    manager.open(credentials(), false).await.expect("room again");
+    manager.open(credentials()).await.expect("room again");
     assert_eq!(store.len(), 100);
 }
 
-/// Scenario 31, in real time because moka's clock is the machine's.
-#[test]
-fn expired_sessions_are_freed_without_any_traffic() {
+/// Scenario 31.
+#[tokio::test(start_paused = true)]
+async fn expired_sessions_are_freed_without_any_traffic() {
     use authproxy_core::{
-        MemoryStore, SessionStore,
-        clock::{Clock, ManualClock},
+        MemoryStore, SessionStore, TokenManager,
+        clock::{Clock, TokioClock},
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    runtime.block_on(async {
-        let clock = ManualClock::default();
-        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let backend = authproxy_testing::FakeBackend::new(shared.clone())
-            .ttls(Duration::from_millis(1), Duration::from_millis(1));
-        let store = Arc::new(MemoryStore::with_clock(100, shared.clone()));
-        let manager =
-            authproxy_core::TokenManager::builder(Arc::new(backend), store.clone()).clock(shared.clone()).build();
-        // Opened in the past: the five minutes in which an ended session is remembered are nearly over already.
-        let key = manager.open(credentials(), false).await.unwrap().id.key();
-        assert!(manager.peek(&key).is_none() || store.len() == 1);
-        clock.advance(secs(1));
-        assert!(manager.peek(&key).is_none(), "by our clock, at once");
-        clock.advance(secs(299));
-        let lease_free = store.load(&key).await.unwrap();
-        assert!(lease_free.is_some(), "remembered for a while, to say that it has expired");
-        store.maintain();
-        assert!(store.len() <= 1);
-    });
+    let clock: Arc<dyn Clock> = Arc::new(TokioClock::new());
+    let backend = authproxy_testing::FakeBackend::new(clock.clone()).ttls(secs(2), secs(4));
+    let store = Arc::new(MemoryStore::with_clock(100, clock.clone()));
+    let manager = TokenManager::builder(Arc::new(backend), store.clone()).clock(clock).build();
+    let mut keys = Vec::new();
+    for _ in 0..50 {
+        keys.push(manager.open(credentials()).await.unwrap().id.key());
+    }
+    pass(4).await;
+    settle().await;
+    assert!(keys.iter().all(|key| manager.peek(key).is_none()), "by our clock, at once");
+    pass(299).await;
+    settle().await;
+    assert_eq!(store.len(), 50, "remembered for five minutes, to say that they have expired");
+    assert!(store.load(&keys[0]).await.unwrap().is_some());
+    pass(3).await; // nobody asks: the manager's own tick looks
+    settle().await;
+    assert_eq!(store.len(), 0);
+    assert!(store.load(&keys[0]).await.unwrap().is_none());
 }

@@ -159,7 +159,7 @@ async fn a_login_whose_caller_hung_up_leaves_no_session() {
     let gate = Gate::new();
     world.backend.hold_logins(gate.clone());
     {
-        let mut login = pin!(world.manager.open(credentials(), false));
+        let mut login = pin!(world.manager.open(credentials()));
         assert!((&mut login).now_or_never().is_none());
         gate.arrived().await;
     }

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use crate::world::{World, credentials, pass, secs, text};
 
 async fn handed_out(world: &World) -> (authproxy_core::SessionKey, RefreshToken) {
-    let opened = world.manager.open(credentials(), true).await.unwrap();
+    let opened = world.manager.open_handing_out(credentials()).await.unwrap();
     (opened.id.key(), opened.tokens.refresh_token.unwrap())
 }
 

@@ -22,7 +22,7 @@ async fn with_the_store_down_every_zone_has_its_row() {
     let outage = world.manager.access_token(&key).await;
     assert!(matches!(outage, Err(TokenError::Unavailable { reason: Unavailability::Store, .. })), "{outage:?}");
     assert_eq!(world.backend.presentations(), 0, "no intent in the store, no presentation");
-    assert!(world.manager.open(credentials(), false).await.is_err());
+    assert!(world.manager.open(credentials()).await.is_err());
     assert_eq!(world.backend.live_families(), 1, "what the failed login was issued is revoked");
     world.store.set_down(false);
     pass(31).await;

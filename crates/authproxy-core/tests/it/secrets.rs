@@ -13,7 +13,7 @@ async fn nothing_that_is_traced_or_debugged_holds_a_secret() {
     let traces = Traces::collect();
     let world = World::new();
     let login = Credentials::password(format!("{CANARY}@example.com"), format!("{CANARY}-password"));
-    let opened = world.manager.open(login.clone(), true).await.unwrap();
+    let opened = world.manager.open_handing_out(login.clone()).await.unwrap();
     let key = opened.id.key();
     world.backend.script([
         Scripted::NotProcessed(None),

@@ -68,7 +68,7 @@ async fn after_the_shutdown_nothing_new_is_begun() {
         matches!(refused, Err(TokenError::Unavailable { reason: Unavailability::ShuttingDown, .. })),
         "{refused:?}"
     );
-    let login = world.manager.open(credentials(), false).await;
+    let login = world.manager.open(credentials()).await;
     assert!(matches!(login, Err(OpenError::Unavailable(Unavailability::ShuttingDown))));
     assert_eq!(world.backend.presentations(), 0);
 }

@@ -71,7 +71,7 @@ impl World {
     }
 
     pub async fn open(&self) -> OpenedSession {
-        self.manager.open(credentials(), false).await.unwrap()
+        self.manager.open(credentials()).await.unwrap()
     }
 
     /// A session whose access token has just expired, and whose first token is returned too.

@@ -49,7 +49,7 @@ impl World {
         let store = FaultyStore::new(Arc::new(MemoryStore::with_clock(10, clock.clone())));
         let manager = TokenManager::builder(Arc::new(backend.clone()), Arc::new(store.clone())).clock(clock).build();
         let credentials = Credentials::password("user@example.com", "password123");
-        let key = manager.open(credentials, false).await.unwrap().id.key();
+        let key = manager.open(credentials).await.unwrap().id.key();
         Self { backend, store, manager, key }
     }
 

@@ -21,8 +21,8 @@ Examples:
   AUTH_URL=https://auth.example.com authproxy serve
   authproxy check --config authproxy.toml
 
-Every key of the configuration can be set in a TOML file (--config or AUTHPROXY_CONFIG), by a variable
-(tokens.access_ttl is AUTHPROXY_TOKENS__ACCESS_TTL) and by --set; the later ones win.
+Every key of the configuration can be set in a TOML file (--config or AUTHPROXY_CONFIG), by a
+variable (tokens.access_ttl is AUTHPROXY_TOKENS__ACCESS_TTL) and by --set; the later ones win.
 
 Exit codes: 0 success, 1 failure at run time, 2 bad usage, 78 bad configuration."
 )]
@@ -104,7 +104,7 @@ pub struct DevArgs {
 #[command(after_help = "\
 Examples:
   authproxy serve --auth-url https://auth.example.com
-  AUTH_URL=https://auth.example.com authproxy serve --listen 0.0.0.0:8000 --public-url https://app.example.com
+  authproxy serve --listen 0.0.0.0:8000 --public-url https://app.example.com    with AUTH_URL set
   authproxy serve --config authproxy.toml --set log.format=json")]
 pub struct ServeArgs {
     #[command(flatten)]
@@ -137,15 +137,16 @@ pub struct CheckArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  authproxy healthcheck                               asks the address that the configuration listens on
-  authproxy healthcheck --url http://127.0.0.1:8000
+  authproxy healthcheck                            asks the address that the configuration listens on
+  authproxy healthcheck --config authproxy.toml    over TLS with tls.cert, which it does not check
+  authproxy healthcheck --url https://app.example.com
 
 Exit code 0: it answers. 1: it does not, and one line says why.")]
 pub struct HealthcheckArgs {
     #[command(flatten)]
     #[allow(missing_docs)] // described by its type
     pub config: ConfigArgs,
-    /// The instance to ask [default: http:// and the address of --listen]
+    /// The instance to ask; an https one by its certificate's name [default: the address of --listen]
     #[arg(long, value_name = "URL", conflicts_with_all = ["config", "set", "listen"])]
     pub url: Option<String>,
 }

@@ -1,15 +1,17 @@
 //! `authproxy healthcheck`: asks a running instance, with nothing but a socket.
 
+mod bounded;
+mod secure;
+
 use std::{
-    io::{self, Read as _, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _},
+    io::{self, Read, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
-use authproxy_core::clock::{Clock as _, SystemClock, Timestamp};
-
+use self::{bounded::Bounded, secure::Trust};
 use super::Exit;
-use crate::config::origin::Origin;
+use crate::config::{Config, origin::Origin};
 
 /// A status line that is longer than this is none.
 const STATUS_LINE_BYTES: u64 = 256;
@@ -19,30 +21,34 @@ const STATUS_LINE_BYTES: u64 = 256;
 pub struct Healthcheck {
     host: String,
     port: u16,
+    /// Over TLS, and whose certificate will do.
+    tls: Option<Trust>,
     /// For the whole check. Default 3 seconds.
     pub timeout: Duration,
 }
 
 impl Healthcheck {
-    /// An instance by its origin, such as `http://127.0.0.1:8000`.
+    /// An instance by its origin, such as `http://127.0.0.1:8000`. The certificate of an https one is checked.
     ///
     /// # Errors
     ///
     /// What is wrong with `url`, as the end of a sentence that begins with it.
     pub fn of_url(url: &str) -> Result<Self, &'static str> {
         let origin = Origin::parse(url)?;
-        if origin.is_https() {
-            return Err("is https; ask the instance itself, by http://");
-        }
-        Ok(Self::new(origin.host(), origin.port()))
+        let tls = origin.is_https().then_some(Trust::SystemRoots);
+        Ok(Self { host: origin.host(), port: origin.port(), tls, timeout: PATIENCE })
     }
 
-    /// An instance by the address it listens on; one that listens everywhere is asked on loopback.
+    /// The instance that has this configuration: by the address it listens on, and on loopback where that is everywhere.
+    ///
+    /// With `tls.cert` it is asked over TLS, and its certificate is not checked: it is made for the name that browsers
+    /// use, and nothing secret is said.
     ///
     /// # Errors
     ///
     /// Why that is impossible, as the end of a sentence.
-    pub fn of_listener(listen: SocketAddr) -> Result<Self, &'static str> {
+    pub fn of_instance(config: &Config) -> Result<Self, &'static str> {
+        let listen = config.listen;
         if listen.port() == 0 {
             return Err("has port 0, which stands for any port; say which instance with --url");
         }
@@ -52,23 +58,24 @@ impl Healthcheck {
             ip => ip,
         };
         let host = SocketAddr::new(ip, 0).to_string();
-        Ok(Self::new(host.strip_suffix(":0").unwrap_or(&host).to_owned(), listen.port()))
-    }
-
-    fn new(host: String, port: u16) -> Self {
-        Self { host, port, timeout: Duration::from_secs(3) }
+        let host = host.strip_suffix(":0").unwrap_or(&host).to_owned();
+        let tls = config.tls.cert.is_some().then_some(Trust::Anyone);
+        Ok(Self { host, port: listen.port(), tls, timeout: PATIENCE })
     }
 }
+
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Asks `GET /session` without a cookie. An instance that works answers 401; 200 would do as well.
 ///
 /// Blocks for at most the timeout, and for as long as the system takes to look up a host that is a name.
 pub fn healthcheck(check: &Healthcheck, out: &mut impl Write, err: &mut impl Write) -> Exit {
     let authority = format!("{}:{}", check.host, check.port);
+    let scheme = if check.tls.is_some() { "https" } else { "http" };
     let written = match ask(check, &authority) {
         Ok(200 | 401) => return if writeln!(out, "healthy").is_ok() { Exit::Success } else { Exit::Failure },
-        Ok(status) => writeln!(err, "unhealthy: http://{authority} answered GET /session with {status}"),
-        Err(error) => writeln!(err, "unhealthy: http://{authority} does not answer: {error}"),
+        Ok(status) => writeln!(err, "unhealthy: {scheme}://{authority} answered GET /session with {status}"),
+        Err(error) => writeln!(err, "unhealthy: {scheme}://{authority} does not answer: {error}"),
     };
     // The exit code says it, whether or not anybody reads the line.
     drop(written);
@@ -76,10 +83,15 @@ pub fn healthcheck(check: &Healthcheck, out: &mut impl Write, err: &mut impl Wri
 }
 
 fn ask(check: &Healthcheck, authority: &str) -> io::Result<u16> {
-    let clock = SystemClock::new();
-    let deadline = clock.now().plus(check.timeout);
-    let mut stream = connect(check, &clock, deadline)?;
-    stream.set_write_timeout(Some(left(&clock, deadline)?))?;
+    let host = check.host.trim_matches(['[', ']']);
+    let stream = Bounded::connect(host, check.port, check.timeout)?;
+    match check.tls {
+        None => exchange(stream, authority),
+        Some(trust) => exchange(secure::wrap(stream, host, trust)?, authority),
+    }
+}
+
+fn exchange(mut stream: impl Read + Write, authority: &str) -> io::Result<u16> {
     let request = format!(
         "GET /session HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: authproxy-healthcheck\r\nAccept: \
          application/json\r\nConnection: close\r\n\r\n"
@@ -88,36 +100,12 @@ fn ask(check: &Healthcheck, authority: &str) -> io::Result<u16> {
     let mut line = Vec::new();
     let mut byte = [0];
     while !line.ends_with(b"\r\n") {
-        stream.set_read_timeout(Some(left(&clock, deadline)?))?;
-        if line.len() as u64 == STATUS_LINE_BYTES || stream.read(&mut byte).map_err(timed_out)? == 0 {
+        if line.len() as u64 == STATUS_LINE_BYTES || stream.read(&mut byte)? == 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not an HTTP answer"));
         }
         line.extend_from_slice(&byte);
     }
     status(&line).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not an HTTP answer"))
-}
-
-fn connect(check: &Healthcheck, clock: &SystemClock, deadline: Timestamp) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in (check.host.trim_matches(['[', ']']), check.port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, left(clock, deadline)?) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = timed_out(error),
-        }
-    }
-    Err(last)
-}
-
-fn left(clock: &SystemClock, deadline: Timestamp) -> io::Result<Duration> {
-    match deadline.since(clock.now()) {
-        Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
-        left => Ok(left),
-    }
-}
-
-/// A socket's timeout is "would block" on Unix; say what it means.
-fn timed_out(error: io::Error) -> io::Error {
-    if error.kind() == io::ErrorKind::WouldBlock { io::ErrorKind::TimedOut.into() } else { error }
 }
 
 fn status(line: &[u8]) -> Option<u16> {

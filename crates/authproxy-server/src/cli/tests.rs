@@ -87,7 +87,6 @@ fn bad_usage_is_2_and_a_bad_configuration_is_78() {
         &["serve", "--fly"],
         &["serve", "--set", "listen"],
         &["serve", "--listen"],
-        &["healthcheck", "--url", "https://127.0.0.1"],
         &["healthcheck", "--url", "http://127.0.0.1/x"],
         &["healthcheck", "--url", "http://127.0.0.1", "--listen", "127.0.0.1:1"],
         &["healthcheck", "--listen", "127.0.0.1:0"],
@@ -354,7 +353,7 @@ fn an_instance_that_answers_otherwise_is_not() {
 fn an_instance_that_is_not_there_or_hangs_is_not_healthy() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let mut check = Healthcheck::of_listener(address).unwrap();
+    let mut check = Healthcheck::of_instance(&listening(address)).unwrap();
     check.timeout = Duration::from_millis(50);
     let (mut out, mut err) = (Vec::new(), Vec::new());
     assert_eq!(healthcheck(&check, &mut out, &mut err), Exit::Failure);
@@ -374,6 +373,24 @@ fn an_instance_that_listens_everywhere_is_asked_on_loopback() {
         ("192.168.1.5:80", "http://192.168.1.5"),
     ] {
         let listen = listen.parse().unwrap();
-        assert_eq!(Healthcheck::of_listener(listen), Healthcheck::of_url(url), "{listen}");
+        assert_eq!(Healthcheck::of_instance(&listening(listen)), Healthcheck::of_url(url), "{listen}");
     }
+}
+
+fn listening(listen: SocketAddr) -> Config {
+    let mut config = Config::default();
+    config.listen = listen;
+    config
+}
+
+#[test]
+fn a_listener_that_takes_connections_and_never_shakes_hands_is_not_healthy() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut check = Healthcheck::of_url(&format!("https://{address}")).unwrap();
+    check.timeout = Duration::from_millis(50);
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    assert_eq!(healthcheck(&check, &mut out, &mut err), Exit::Failure);
+    let told = String::from_utf8(err).unwrap();
+    assert_eq!(told, format!("unhealthy: https://{address} does not answer: timed out\n"));
 }

@@ -87,7 +87,7 @@ pub static KEYS: &[Key] = &[
     Key::new(
         "allowed_origins",
         "",
-        "other origins whose pages may send state-changing requests with the cookie",
+        "other origins whose pages may send requests with the cookie and read the answers (CORS); browsers send it from the same site only",
         Field::Origins(|c| &mut c.allowed_origins),
     ),
     Key::new(

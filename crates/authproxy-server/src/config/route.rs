@@ -62,6 +62,8 @@ pub struct RouteConfig {
     pub add_request_headers: Vec<(HeaderName, HeaderValue)>,
     /// What the upstream does not get. Default: nothing beyond what no upstream gets.
     pub remove_request_headers: Vec<HeaderName>,
+    /// Which names with an underscore cross; all others are dropped, for many servers read `_` as `-`. Default: none.
+    pub underscore_headers: Vec<HeaderName>,
     /// What the browser gets in addition; replaces the upstream's own. Default: nothing.
     pub add_response_headers: Vec<(HeaderName, HeaderValue)>,
     /// What of the upstream's answer the browser does not get; our own session cookie is none of it. Default: nothing.
@@ -97,6 +99,7 @@ impl RouteConfig {
             claim_headers: Vec::new(),
             add_request_headers: Vec::new(),
             remove_request_headers: Vec::new(),
+            underscore_headers: Vec::new(),
             add_response_headers: Vec::new(),
             remove_response_headers: Vec::new(),
             connect_timeout: Duration::from_secs(2),

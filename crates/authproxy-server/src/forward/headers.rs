@@ -154,7 +154,7 @@ impl Onward<'_> {
             return route.access == RouteAccess::Session;
         }
         if text.contains('_') {
-            return true;
+            return !route.underscore_headers.contains(name);
         }
         let is_believed = self.peer_is_trusted && is_of_a_gateway(text);
         own_names(route).any(|own| own == name) || (is_about_the_asker(text) && !is_believed)
@@ -336,7 +336,8 @@ pub(crate) fn own_names(route: &RouteConfig) -> impl Iterator<Item = &HeaderName
     route.token_header.iter().chain(&route.user_header).chain(route.claim_headers.iter().map(|(name, _)| name))
 }
 
-fn is_about_the_asker(name: &str) -> bool {
+/// Whether upstreams may believe a header of this name about who is asking.
+pub(crate) fn is_about_the_asker(name: &str) -> bool {
     IDENTITY.contains(&name) || IDENTITY_PREFIXES.iter().any(|front| name.starts_with(front))
 }
 

@@ -41,7 +41,8 @@ const LONGEST_OPTION: usize = 1024;
 pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Problem> {
     let credentials = credentials(&request.headers, &request.body).await?;
     let hand_out = app.hands_out_tokens(&request.headers);
-    let opened = app.manager.open(credentials, hand_out).await?;
+    let opened =
+        if hand_out { app.manager.open_handing_out(credentials).await? } else { app.manager.open(credentials).await? };
     close_former(app, &request.session).await;
 
     // As the service said them: counted from now, whole seconds would fall short by the time that the login took.

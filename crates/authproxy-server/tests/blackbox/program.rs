@@ -3,8 +3,12 @@
 use std::{
     io::Read,
     net::SocketAddr,
+    path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -16,6 +20,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The program while it runs.
 pub(crate) struct Program {
+    _temporary: Temporary,
     child: Child,
     stdout: Output,
     stderr: Output,
@@ -30,11 +35,13 @@ pub(crate) struct Ended {
 }
 
 impl Program {
-    /// Starts the program with nothing in its environment but `environment`.
+    /// Starts the program with nothing in its environment but `environment` and a folder for temporary files.
     pub(crate) fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let temporary = Temporary::new();
         let mut child = Command::new(env!("CARGO_BIN_EXE_authproxy"))
             .args(arguments)
             .env_clear()
+            .env("TMPDIR", &temporary.0)
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -43,7 +50,7 @@ impl Program {
             .unwrap();
         let stdout = Output::collect(child.stdout.take().unwrap());
         let stderr = Output::collect(child.stderr.take().unwrap());
-        Self { child, stdout, stderr }
+        Self { _temporary: temporary, child, stdout, stderr }
     }
 
     /// Runs the program to its end.
@@ -118,6 +125,25 @@ impl Drop for Program {
         // It may have ended by itself; then there is nobody to kill.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A child's temporary files: one that is killed leaves them, and this goes with its test.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("authproxy-blackbox-{}-{number}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

@@ -57,6 +57,26 @@ fn with_a_certificate_it_serves_over_tls_and_says_so() {
 }
 
 #[test]
+fn healthcheck_asks_an_instance_with_a_certificate_over_tls() {
+    let files = Files::new("healthcheck");
+    let set = [format!("tls.cert={}", files.cert()), format!("tls.key={}", files.key())];
+    let (program, address) = Program::dev(&["--set", &set[0], "--set", &set[1]]);
+    let listen = address.to_string();
+    let asked = ["healthcheck", "--listen", &listen, "--set", &set[0], "--set", &set[1]];
+    let healthy = Program::run(&asked, &[]);
+    assert_eq!((healthy.code, healthy.stdout.as_str()), (Some(0), "healthy\n"), "{healthy:?}");
+    // By its URL its certificate is checked, and nobody has signed this one.
+    let url = format!("https://{address}");
+    let ended = Program::run(&["healthcheck", "--url", &url], &[]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("invalid peer certificate"), "{ended:?}");
+    assert_eq!(program.stop().code, Some(0));
+    let ended = Program::run(&asked, &[]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.starts_with(&format!("unhealthy: {url} does not answer: ")), "{ended:?}");
+}
+
+#[test]
 fn a_key_that_does_not_fit_is_one_line_and_an_exit_code() {
     let (ours, other) = (Files::new("ours"), Files::new("other"));
     let environment =

@@ -15,3 +15,5 @@ mod secure;
 mod site;
 mod streaming;
 mod upgrades;
+
+pub(crate) use self::site::Site;

@@ -3,6 +3,7 @@
 
 mod auth_service;
 mod cookies;
+mod cors;
 mod csrf;
 mod docs;
 mod edges;

@@ -27,7 +27,7 @@ impl RedisCluster {
         Self::start_with(RedisOptions::default(), primaries, replicas).await
     }
 
-    /// The same, with options for every node. No TLS, no users.
+    /// The same, with options for every node. No users.
     ///
     /// # Panics
     ///
@@ -37,8 +37,11 @@ impl RedisCluster {
             .setting("cluster-enabled", "yes")
             .setting("cluster-node-timeout", "1000")
             .setting("cluster-replica-validity-factor", "0");
-        let starting = (0..primaries * (replicas + 1)).map(|_| options.clone().start());
-        let cluster = Self { nodes: join_all(starting).await };
+        let options = if options.tls { options.setting("tls-cluster", "yes") } else { options };
+        let first = options.clone().start().await;
+        let others = (1..primaries * (replicas + 1)).map(|_| options.clone().beside(&first).start());
+        let others = join_all(others).await;
+        let cluster = Self { nodes: [first].into_iter().chain(others).collect() };
         cluster.join(replicas).await;
         cluster.is_settled().await;
         cluster
@@ -55,12 +58,12 @@ impl RedisCluster {
         }
     }
 
-    /// What a `RedisStore` is told: `redis-cluster://host:port,host:port`.
+    /// What a `RedisStore` is told: `redis-cluster://host:port,host:port`, or `rediss-cluster://` with TLS.
     pub fn url(&self) -> String {
         let first = self.nodes[0].url();
-        let (_, rest) = first.split_once("://").expect("a URL");
+        let (scheme, rest) = first.split_once("://").expect("a URL");
         let others: Vec<_> = self.nodes[1..].iter().map(RedisServer::address).collect();
-        format!("redis-cluster://{rest},{}", others.join(","))
+        format!("{scheme}-cluster://{rest},{}", others.join(","))
     }
 
     /// The place in [`nodes`](Self::nodes) of the primary that serves a key.
@@ -168,6 +171,7 @@ impl RedisCluster {
 
     async fn join(&self, replicas: usize) {
         let mut create = Command::new("redis-cli");
+        self.nodes[0].authenticate(&mut create);
         create.args(["--cluster", "create"]).args(self.nodes.iter().map(RedisServer::address));
         create.args(["--cluster-replicas", &replicas.to_string(), "--cluster-yes"]);
         create.stdin(Stdio::null()).kill_on_drop(true);

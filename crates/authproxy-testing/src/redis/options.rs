@@ -1,6 +1,6 @@
 //! How a server is to be started.
 
-use super::server::RedisServer;
+use super::{server::RedisServer, tls::RedisTlsFiles};
 
 /// How a [`RedisServer`] is to be started. Without any: a free port on 127.0.0.1, no password, nothing on disk.
 #[derive(Clone, Debug, Default)]
@@ -8,6 +8,8 @@ pub struct RedisOptions {
     pub(super) password: Option<String>,
     pub(super) user: Option<String>,
     pub(super) tls: bool,
+    /// Another server's certificates, which this one uses too.
+    pub(super) shared_tls: Option<RedisTlsFiles>,
     pub(super) unix: bool,
     pub(super) appendonly: bool,
     pub(super) settings: Vec<String>,
@@ -59,6 +61,12 @@ impl RedisOptions {
     #[must_use]
     pub fn maxclients(self, clients: u32) -> Self {
         self.setting("maxclients", &clients.to_string())
+    }
+
+    /// The same certificates as this server's, where that speaks TLS: servers that speak to each other share an authority.
+    pub(super) fn beside(mut self, server: &RedisServer) -> Self {
+        self.shared_tls = self.tls.then(|| server.tls_files().clone());
+        self
     }
 
     /// Any other setting of `redis.conf`, one value.

@@ -25,9 +25,19 @@ impl RedisSentinel {
     ///
     /// When it does not come about.
     pub async fn start() -> Self {
-        let primary = RedisServer::start().await;
+        Self::start_with(RedisOptions::default()).await
+    }
+
+    /// The same, with options for every server. Of these the Sentinels have password and TLS too. No users.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come about.
+    pub async fn start_with(options: RedisOptions) -> Self {
+        let primary = options.clone().start().await;
         let port = primary.port().to_string();
-        let replica = || RedisOptions::default().setting("replicaof", &format!("127.0.0.1 {port}")).start();
+        let options = options.beside(&primary);
+        let replica = || options.clone().setting("replicaof", &format!("127.0.0.1 {port}")).start();
         let mut nodes = vec![primary];
         nodes.extend(join_all([replica(), replica()]).await);
         for node in &nodes[1..] {
@@ -36,8 +46,9 @@ impl RedisSentinel {
             })
             .await;
         }
-        let configuration = configuration(&port);
-        let sentinels = join_all((0..SENTINELS).map(|_| RedisServer::start_sentinel(&configuration))).await;
+        let configuration = configuration(&port, options.password.as_deref());
+        let starting = (0..SENTINELS).map(|_| RedisServer::start_sentinel(options.clone(), &configuration));
+        let sentinels = join_all(starting).await;
         let watched = Self { nodes, sentinels };
         watched.is_settled().await;
         watched
@@ -55,10 +66,12 @@ impl RedisSentinel {
         }
     }
 
-    /// What a `RedisStore` is told: `redis-sentinel://host:port,host:port,host:port/main`.
+    /// What a `RedisStore` is told: `redis-sentinel://host:port,host:port,host:port/main`, or `rediss-sentinel://` with TLS.
     pub fn url(&self) -> String {
-        let addresses: Vec<_> = self.sentinels.iter().map(RedisServer::address).collect();
-        format!("redis-sentinel://{}/{MASTER}", addresses.join(","))
+        let first = self.sentinels[0].url();
+        let (scheme, rest) = first.split_once("://").expect("a URL");
+        let others: Vec<_> = self.sentinels[1..].iter().map(RedisServer::address).collect();
+        format!("{scheme}-sentinel://{rest},{}/{MASTER}", others.join(","))
     }
 
     /// The place in [`nodes`](Self::nodes) of the primary, as the first Sentinel that runs has it.
@@ -119,10 +132,13 @@ impl RedisSentinel {
     }
 }
 
-fn configuration(port: &str) -> String {
+fn configuration(port: &str, password: Option<&str>) -> String {
     let mut text = String::new();
     let quorum = SENTINELS / 2 + 1;
     let _ = writeln!(text, "sentinel monitor {MASTER} 127.0.0.1 {port} {quorum}");
+    if let Some(password) = password {
+        let _ = writeln!(text, "sentinel auth-pass {MASTER} {password}");
+    }
     let _ = writeln!(text, "sentinel down-after-milliseconds {MASTER} 500");
     let _ = writeln!(text, "sentinel failover-timeout {MASTER} 5000");
     let _ = writeln!(text, "sentinel parallel-syncs {MASTER} 2");

@@ -47,15 +47,15 @@ impl RedisServer {
         Self::run(options, Directory::new(), None).await
     }
 
-    /// A Sentinel with this configuration file's text.
-    pub(super) async fn start_sentinel(configuration: &str) -> Self {
+    /// A Sentinel with this configuration file's text, of the options only password and TLS.
+    pub(super) async fn start_sentinel(options: RedisOptions, configuration: &str) -> Self {
         let directory = Directory::new();
         let file = directory.write("sentinel.conf", configuration);
-        Self::run(RedisOptions::default(), directory, Some(file)).await
+        Self::run(options, directory, Some(file)).await
     }
 
     async fn run(options: RedisOptions, directory: Directory, sentinel: Option<PathBuf>) -> Self {
-        let tls = options.tls.then(|| RedisTlsFiles::issue(&directory));
+        let tls = options.tls.then(|| options.shared_tls.clone().unwrap_or_else(|| RedisTlsFiles::issue(&directory)));
         let mut server = Self { process: None, port: 0, options, tls, sentinel, directory };
         // A port that is free now may be taken a moment later; the server then ends by itself.
         for _ in 0..20 {
@@ -159,10 +159,9 @@ impl RedisServer {
     /// The same; `None` when there is no answer within ten seconds, or no server.
     pub async fn try_cli(&self, command: &[&str]) -> Option<String> {
         let mut cli = Command::new("redis-cli");
-        cli.args(self.connect_with()).args(command);
-        if let Some(password) = &self.options.password {
-            cli.env("REDISCLI_AUTH", password);
-        }
+        cli.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
+        self.authenticate(&mut cli);
+        cli.args(command);
         cli.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let running = cli.output();
         match timeout(Duration::from_secs(10), running).await {
@@ -199,18 +198,18 @@ impl RedisServer {
         self.cli(&["CONFIG", "RESETSTAT"]).await;
     }
 
-    fn connect_with(&self) -> Vec<String> {
-        let mut arguments = vec!["-h".to_owned(), "127.0.0.1".to_owned(), "-p".to_owned(), self.port.to_string()];
+    /// Has `redis-cli` log in, and speak TLS where the server does.
+    pub(super) fn authenticate(&self, cli: &mut Command) {
+        if let Some(password) = &self.options.password {
+            cli.env("REDISCLI_AUTH", password);
+        }
         if let Some(user) = &self.options.user {
-            arguments.extend(["--user".to_owned(), user.clone()]);
+            cli.args(["--user", user]);
         }
         if let Some(tls) = &self.tls {
-            let path = |path: &Path| path.display().to_string();
-            arguments.extend(["--tls".to_owned(), "--cacert".to_owned(), path(&tls.ca)]);
-            arguments.extend(["--cert".to_owned(), path(&tls.client_certificate)]);
-            arguments.extend(["--key".to_owned(), path(&tls.client_key)]);
+            cli.arg("--tls").arg("--cacert").arg(&tls.ca);
+            cli.arg("--cert").arg(&tls.client_certificate).arg("--key").arg(&tls.client_key);
         }
-        arguments
     }
 
     fn spawn(&mut self) {
@@ -241,9 +240,13 @@ impl RedisServer {
                 set("tls-ca-cert-file", &[&path(&tls.ca)]);
                 set("tls-cert-file", &[&path(&tls.certificate)]);
                 set("tls-key-file", &[&path(&tls.key)]);
+                set("tls-replication", &["yes"]);
             }
         }
         if self.sentinel.is_some() {
+            if let Some(password) = &options.password {
+                set("requirepass", &[password]);
+            }
             return settings;
         }
         set("save", &[""]);
@@ -293,13 +296,13 @@ impl RedisServer {
     }
 }
 
-/// A free port below those that connections are made from, with room above it for a Cluster's second port.
+/// A free port below those that connections are made from, and a Cluster's second port with it.
 pub(super) fn free_port() -> u16 {
     loop {
         let AttemptId(random) = AttemptId::random();
         let port = 10_000 + u16::try_from(random % 11_000).expect("below 11,000");
         let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if free(port) && free(port + 11_000) {
+        if free(port) && free(port + 10_000) {
             return port;
         }
     }

@@ -79,6 +79,14 @@ fn the_refresh_tokens_expiry_has_two_names() {
 }
 
 #[test]
+fn a_refresh_token_that_is_kept_may_get_a_new_expiry() {
+    let body = br#"{"access_token":"a","expires_in":120,"refresh_expires_in":240}"#;
+    let (tokens, _) = parse_tokens(body, NOW).unwrap();
+    assert!(tokens.refresh_token.is_none());
+    assert_eq!(tokens.refresh_expires_at, Some(NOW.plus(Duration::from_mins(4))));
+}
+
+#[test]
 fn the_remaining_fields_come_back_and_the_tokens_are_not_among_them() {
     let body = br#"{"access_token":"a","refresh_token":"r","token_type":"bearer","expires_in":120,"scope":"x"}"#;
     let (_, extra) = parse_tokens(body, NOW).unwrap();

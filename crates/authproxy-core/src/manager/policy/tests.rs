@@ -144,12 +144,15 @@ fn the_session_ends_with_whatever_ends_first() {
     let config = ManagerConfig::default();
     let twelve_hours = 12 * 3600;
     let kept = TokenSet { refresh_token: None, ..tokens(Some(at(120)), None) };
+    let moved = TokenSet { refresh_token: None, ..tokens(Some(at(120)), Some(at(900))) };
     let rows = [
         (tokens(None, Some(at(240))), None, 240),
         (tokens(None, None), None, 240),
         (tokens(None, Some(at(10 * twelve_hours))), None, twelve_hours),
         (kept.clone(), Some(at(500)), 500),
         (kept, None, 120),
+        (moved.clone(), Some(at(500)), 900),
+        (moved, None, 120), // the expiry of a token that was never issued
     ];
     for (tokens, previous, expected) in rows {
         assert_eq!(ends_at(&config, &tokens, T0, previous, T0), at(expected));

@@ -118,11 +118,9 @@ impl RedisStore {
             .get_or_init(|| records.servers.spawn(journal::heal(Arc::downgrade(records), records.servers.primaries())));
     }
 
-    /// Hears of changes from now on. In vain where nothing is remembered.
+    /// Hears of changes from now on: also where nothing is served unasked, for what is written again after a failover.
     pub(super) fn listen(&self) {
-        if self.near.serves() {
-            self.listener.start(&self.records.servers, &self.near, &self.records.journal);
-        }
+        self.listener.start(&self.records.servers, &self.near, &self.records.journal);
     }
 }
 

@@ -124,12 +124,13 @@ impl Dialer {
         let mut connection = Connection::over(socket).await?;
         match purpose {
             Purpose::Primary => {
-                self.log_in(&connection).await?;
+                self.log_in(&connection, self.database).await?;
                 connection.primary = Some(as_primary(&connection).await?);
             }
-            Purpose::Directory => self.log_in(&connection).await?,
+            Purpose::Directory => self.log_in(&connection, self.database).await?,
             Purpose::Sentinel => match connection.ask(Cmd::new().arg("PING")).await {
-                Err(Failure::Refused(Refusal::NoPermission(_))) => self.log_in(&connection).await?,
+                // It has no databases to choose from.
+                Err(Failure::Refused(Refusal::NoPermission(_))) => self.log_in(&connection, 0).await?,
                 answer => drop(answer.map_err(|failure| ConnectProblem::of_failure(&failure))?),
             },
         }
@@ -186,7 +187,7 @@ impl Dialer {
         Ok(socket)
     }
 
-    async fn log_in(&self, connection: &Connection) -> Result<(), ConnectProblem> {
+    async fn log_in(&self, connection: &Connection, database: u16) -> Result<(), ConnectProblem> {
         let mut pipeline = Pipeline::new();
         if let Some(password) = &self.credentials.password {
             let auth = pipeline.cmd("AUTH");
@@ -195,8 +196,8 @@ impl Dialer {
             }
             auth.arg(password);
         }
-        if self.database > 0 {
-            pipeline.cmd("SELECT").arg(self.database);
+        if database > 0 {
+            pipeline.cmd("SELECT").arg(database);
         }
         if pipeline.is_empty() {
             return Ok(());

@@ -17,7 +17,11 @@ use std::{
 use futures_util::{StreamExt, stream};
 use tokio::{sync::watch, time::sleep};
 
-use super::{Records, near::OVER, record};
+use super::{
+    Records,
+    near::OVER,
+    record::{self, Fingerprint},
+};
 use crate::{
     clock::Timestamp,
     session::{Session, SessionKey, Version},
@@ -190,6 +194,12 @@ impl Life {
     /// The session was begun here.
     pub(super) fn begun(&mut self, record: &[u8], index: Option<String>) {
         (self.record, self.index) = (Some(record.into()), index);
+    }
+
+    /// One of its handed-out tokens was exchanged here for another.
+    pub(super) fn exchanged(&mut self, presented: &Fingerprint, current: &Fingerprint) {
+        self.record =
+            self.record.take().and_then(|record| record::exchanged(&record, presented, current)).map(Into::into);
     }
 
     /// A version was made here, by these arguments.

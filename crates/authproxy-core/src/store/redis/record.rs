@@ -31,6 +31,8 @@ pub(super) const LONGEST: usize = 1 << 20;
 /// A handed-out token's entry: its fingerprint, and 1 when it was exchanged.
 pub(super) const ENTRY: usize = 17;
 
+/// The most handed-out tokens that a record remembers.
+const MOST_HANDED_OUT: usize = 64;
 const REMOVED: u8 = 255;
 /// What a sealed part begins with, so that one is not taken for the other.
 const SESSION: u8 = 1;
@@ -180,6 +182,22 @@ pub(super) fn succeeded(record: &[u8], next: Version, session: &[u8], refresh_to
         succeeded.extend_from_slice(part);
     }
     Some(succeeded)
+}
+
+/// A record of ours in which one handed-out token was exchanged for another, as the script does it.
+pub(super) fn exchanged(record: &[u8], presented: &Fingerprint, current: &Fingerprint) -> Option<Vec<u8>> {
+    let handed_out = Record::parse(record).ok()??.handed_out;
+    let mut exchanged = record[..record.len() - handed_out.len()].to_vec();
+    let kept = handed_out.as_chunks::<ENTRY>().0.iter().filter(|entry| !entry.starts_with(current));
+    let mut entries: Vec<_> = kept.copied().collect();
+    for entry in entries.iter_mut().filter(|entry| entry.starts_with(presented)) {
+        entry[ENTRY - 1] = 1;
+    }
+    let mut last = [0; ENTRY];
+    last[..current.len()].copy_from_slice(current);
+    entries.push(last);
+    exchanged.extend(entries[entries.len().saturating_sub(MOST_HANDED_OUT)..].as_flattened());
+    Some(exchanged)
 }
 
 /// Seals what is published of a session, for `version`.

@@ -28,6 +28,7 @@ pub(super) struct Scripts {
     pub(super) touch: Script,
     pub(super) exchange: Script,
     pub(super) index: Script,
+    pub(super) point: Script,
 }
 
 impl Scripts {
@@ -42,6 +43,7 @@ impl Scripts {
             touch: on_a_record(include_str!("scripts/touch.lua")),
             exchange: on_a_record(include_str!("scripts/exchange.lua")),
             index: Script::new(include_str!("scripts/index.lua").to_owned()),
+            point: Script::new(include_str!("scripts/point.lua").to_owned()),
         }
     }
 }

@@ -125,6 +125,29 @@ async fn tls_works_with_an_own_authority_and_a_clients_certificate_and_not_witho
     assert_eq!(plain, ConnectProblem::NotRedis);
 }
 
+/// The way to a primary leads through others here, who ask for the same password and certificate.
+#[tokio::test]
+async fn tls_and_a_password_work_in_a_cluster_and_through_sentinels() {
+    let options = RedisServer::options().tls().password("word");
+    let with = |url: &str, files: &RedisTlsFiles| {
+        let read = RedisTlsFiles::read;
+        let tls = RedisTls::default().authority(&read(&files.ca)).unwrap();
+        let tls = tls.client(&read(&files.client_certificate), &read(&files.client_key)).unwrap();
+        RedisStore::builder(url, envelope()).unwrap().tls(tls).build().unwrap()
+    };
+    let watched = RedisSentinel::start_with(options.clone()).await;
+    let files = watched.nodes[0].tls_files();
+    works(&with(&watched.url(), files)).await;
+    works(&with(&format!("{}/5", watched.url()), files)).await;
+    let wrong = watched.url().replace(":word@", ":another@");
+    assert_eq!(*with(&wrong, files).ready().await.unwrap_err().problem(), ConnectProblem::Credentials);
+    let cluster = RedisCluster::start_with(options, 3, 0).await;
+    let store = with(&cluster.url(), cluster.nodes[0].tls_files());
+    for _ in 0..20 {
+        works(&store).await;
+    }
+}
+
 #[tokio::test]
 async fn certificates_that_cannot_be_used_are_refused_when_the_store_is_made() {
     assert_eq!(RedisTls::default().authority("nonsense").unwrap_err(), InvalidRedisTls::Authority);

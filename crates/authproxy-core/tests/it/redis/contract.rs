@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authproxy_core::clock::SystemClock;
+use authproxy_core::{clock::SystemClock, store::RedisStore};
 use authproxy_testing::{
     redis::{RedisCluster, RedisSentinel, RedisServer},
     store_contract::{StoreUnderTest, check_store},
@@ -10,27 +10,33 @@ use authproxy_testing::{
 
 use super::store;
 
-async fn keeps_the_contract(url: &str) {
-    let report =
-        check_store(async || StoreUnderTest::in_real_time(store(url).await, Arc::new(SystemClock::new()))).await;
+async fn keeps_the_contract(made: impl AsyncFn() -> Arc<RedisStore>) {
+    let report = check_store(async || StoreUnderTest::in_real_time(made().await, Arc::new(SystemClock::new()))).await;
     assert!(report.held.len() > 45, "{report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_redis_store_keeps_the_contract() {
-    keeps_the_contract(&RedisServer::start().await.url()).await;
+    let server = RedisServer::start().await;
+    keeps_the_contract(async || store(&server.url()).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_redis_store_keeps_the_contract_with_its_near_cache() {
+    let server = RedisServer::start().await;
+    keeps_the_contract(async || super::near::store(&server.url()).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_redis_store_keeps_the_contract_in_a_cluster() {
     let cluster = RedisCluster::start(3, 0).await;
     cluster.be_patient().await;
-    keeps_the_contract(&cluster.url()).await;
+    keeps_the_contract(async || store(&cluster.url()).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_redis_store_keeps_the_contract_through_sentinels() {
     let watched = RedisSentinel::start().await;
     watched.be_patient().await;
-    keeps_the_contract(&watched.url()).await;
+    keeps_the_contract(async || store(&watched.url()).await).await;
 }

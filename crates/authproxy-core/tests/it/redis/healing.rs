@@ -6,7 +6,7 @@ use authproxy_core::{
     SessionId, SessionKey, SessionStore,
     clock::{Clock, ManualClock, SystemClock},
     session::Version,
-    store::{Begun, Committed, HandedOut, RedisStore},
+    store::{Begun, Committed, Exchanged, HandedOut, RedisStore},
 };
 use authproxy_testing::redis::{RedisServer, ask_until};
 
@@ -60,6 +60,32 @@ async fn a_session_is_written_again_with_its_index_and_its_handed_out_token() {
     refresh(&witness, &key).await;
 }
 
+/// What was exchanged stays so, and what it was exchanged for is good.
+#[tokio::test]
+async fn a_session_is_written_again_with_what_was_exchanged() {
+    let mut server = RedisServer::start().await;
+    let node = store(&server.url()).await;
+    let (key, new) = (SessionId::random().key(), new_session(true));
+    let first = new.refresh_token.clone().unwrap();
+    node.create(&key, new).await.unwrap();
+    refresh(&node, &key).await;
+    let exchanged = node.exchange(&first).await.unwrap();
+    let Exchanged::Current { refresh_token: second, .. } = exchanged else { panic!("{exchanged:?}") };
+    server.restart().await;
+    let witness = unconnected(&server.url());
+    found_again(&witness, &key).await;
+    ask_until("the tokens to be found again", async || {
+        let found = [witness.find_handed_out(&first).await, witness.find_handed_out(&second).await];
+        found.iter().all(|found| matches!(found, Ok(Some(_)))).then_some(())
+    })
+    .await;
+    let again = witness.exchange(&first).await.unwrap();
+    assert!(matches!(again, Exchanged::Already), "{again:?}");
+    refresh(&witness, &key).await;
+    let next = witness.exchange(&second).await.unwrap();
+    assert!(matches!(next, Exchanged::Current { .. }), "{next:?}");
+}
+
 /// A logout that comes between the loss and the writing: the session's own node comes too late to bring it back.
 #[tokio::test]
 async fn a_session_that_was_lost_and_logged_out_is_not_written_again() {
@@ -75,34 +101,48 @@ async fn a_session_that_was_lost_and_logged_out_is_not_written_again() {
     assert!(late.load(&closed).await.unwrap().is_none());
 }
 
+/// Nodes with a near-cache and without: both hear of what others do.
+async fn hearing(server: &RedisServer, near: bool) -> Arc<RedisStore> {
+    if near { super::near::store(&server.url()).await } else { store(&server.url()).await }
+}
+
+/// Waits until a node has heard of a change, or is about to before it hears of anything else.
+async fn has_heard(server: &RedisServer, node: &RedisStore, key: &SessionKey) {
+    super::near::until_unserved(node, key).await;
+    server.cli(&["PING"]).await; // what the server had to tell its listeners has left it
+}
+
 /// The node that wrote a session has heard of its end: it is no longer to be written again, mark or not.
 #[tokio::test]
 async fn a_session_whose_end_was_heard_of_is_not_written_again() {
-    let mut server = RedisServer::start().await;
-    let node = super::near::store(&server.url()).await;
-    let elsewhere = store(&server.url()).await;
-    let (closed, marker) = (open(&node).await, open(&node).await);
-    assert!(elsewhere.remove(&closed).await.unwrap().is_some());
-    super::near::until_unserved(&node, &closed).await;
-    drop(elsewhere); // it would write the mark again
-    server.restart().await;
-    let witness = unconnected(&server.url());
-    written_again(&witness, &marker).await;
-    assert!(node.load(&closed).await.unwrap().is_none());
+    for near in [true, false] {
+        let mut server = RedisServer::start().await;
+        let (node, elsewhere) = (hearing(&server, near).await, store(&server.url()).await);
+        let (closed, marker) = (open(&node).await, open(&node).await);
+        assert!(elsewhere.remove(&closed).await.unwrap().is_some());
+        has_heard(&server, &node, &closed).await;
+        drop(elsewhere); // it would write the mark again
+        server.restart().await;
+        let witness = unconnected(&server.url());
+        written_again(&witness, &marker).await;
+        assert!(node.load(&closed).await.unwrap().is_none(), "near-cache: {near}");
+    }
 }
 
 /// Another node has gone on from it, and spent its refresh token: what is known here must not be presented.
 #[tokio::test]
 async fn a_session_that_another_node_has_refreshed_is_not_written_again() {
-    let mut server = RedisServer::start().await;
-    let (node, elsewhere) = (super::near::store(&server.url()).await, store(&server.url()).await);
-    let (refreshed, marker) = (open(&node).await, open(&node).await);
-    refresh(&elsewhere, &refreshed).await;
-    super::near::until_unserved(&node, &refreshed).await;
-    drop(elsewhere);
-    server.restart().await;
-    written_again(&unconnected(&server.url()), &marker).await;
-    assert!(node.load(&refreshed).await.unwrap().is_none());
+    for near in [true, false] {
+        let mut server = RedisServer::start().await;
+        let (node, elsewhere) = (hearing(&server, near).await, store(&server.url()).await);
+        let (refreshed, marker) = (open(&node).await, open(&node).await);
+        refresh(&elsewhere, &refreshed).await;
+        has_heard(&server, &node, &refreshed).await;
+        drop(elsewhere);
+        server.restart().await;
+        written_again(&unconnected(&server.url()), &marker).await;
+        assert!(node.load(&refreshed).await.unwrap().is_none(), "near-cache: {near}");
+    }
 }
 
 /// Whoever had the permission to present its token may have used it, and the permission is lost with the rest.

@@ -56,7 +56,7 @@ impl Fleet {
 
 impl Node {
     async fn open(&self) -> SessionKey {
-        self.manager.open(credentials(), false).await.unwrap().id.key()
+        self.manager.open(credentials()).await.unwrap().id.key()
     }
 }
 
@@ -98,8 +98,7 @@ async fn without_the_near_cache_a_request_costs_one_command() {
     for _ in 0..100 {
         node.manager.access_token(&key).await.unwrap();
     }
-    let calls = server.calls().await;
-    assert_eq!(calls, [("getrange".to_owned(), 100)], "and nothing else");
+    assert_eq!(super::near::requested(&server).await, [("getrange".to_owned(), 100)], "and nothing else");
 }
 
 #[tokio::test]
@@ -154,7 +153,7 @@ async fn while_redis_is_killed_valid_tokens_flow_up_to_stale_max_and_nobody_is_l
     fleet.clock.advance(Duration::from_millis(1));
     assert!(unavailable(&node.manager.access_token(&key).await));
     assert!(unavailable(&node.manager.session(&key).await));
-    assert!(node.manager.open(credentials(), false).await.is_err(), "no login");
+    assert!(node.manager.open(credentials()).await.is_err(), "no login");
 
     server.restart().await;
     let began = Instant::now();

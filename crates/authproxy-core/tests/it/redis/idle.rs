@@ -30,7 +30,7 @@ async fn a_session_that_is_used_on_any_node_stays_and_one_that_is_used_on_none_e
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let backend = FakeBackend::new(clock.clone());
     let (one, other) = (node(&server, &backend, &clock), node(&server, &backend, &clock));
-    let key = one.open(Credentials::password("user@example.com", "password123"), false).await.unwrap().id.key();
+    let key = one.open(Credentials::password("user@example.com", "password123")).await.unwrap().id.key();
     let start = Instant::now();
     for step in 1..=4 {
         sleep_until(start + step * IDLE * 6 / 10).await;

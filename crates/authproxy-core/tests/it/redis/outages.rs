@@ -11,7 +11,7 @@ use std::{
 use authproxy_core::{
     SessionId, SessionStore,
     session::{Standing, Version},
-    store::{Abort, Aborted, AttemptId, Begun, Committed, ConnectProblem, CreateError, Lease},
+    store::{Abort, Aborted, AttemptId, Begun, Committed, ConnectProblem, CreateError, Exchanged, Lease},
 };
 use authproxy_testing::redis::{RedisServer, ask_until};
 use tokio::{task::JoinSet, time::Instant};
@@ -145,13 +145,17 @@ async fn every_socket_reset_costs_no_caller_an_error() {
 async fn a_full_server_refuses_logins_and_keeps_everybody() {
     let server = RedisServer::start().await;
     let store = store(&server.url()).await;
-    let (key, closed) = (open(&store).await, open(&store).await);
+    let (key, closed, new) = (open(&store).await, open(&store).await, new_session(true));
+    let handed_out = new.refresh_token.clone().unwrap();
+    store.create(&SessionId::random().key(), new).await.unwrap();
     server.cli(&["CONFIG", "SET", "maxmemory", "1mb"]).await;
     let refused = store.create(&SessionId::random().key(), new_session(true)).await;
     assert!(matches!(refused, Err(CreateError::Full)), "{refused:?}");
     refresh(&store, &key).await;
     assert!(store.remove(&closed).await.unwrap().is_some());
     assert!(store.load(&closed).await.unwrap().is_none());
+    let exchanged = store.exchange(&handed_out).await.unwrap();
+    assert!(matches!(exchanged, Exchanged::Current { .. }), "{exchanged:?}");
     server.cli(&["CONFIG", "SET", "maxmemory", "0"]).await;
     open(&store).await;
 }

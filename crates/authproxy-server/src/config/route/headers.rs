@@ -3,6 +3,7 @@
 use http::{HeaderName, header::AUTHORIZATION};
 
 use super::{RouteAccess, RouteConfig};
+use crate::forward::is_about_the_asker;
 
 /// What of a message a header belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,16 @@ pub(super) fn not_to_touch(name: &HeaderName) -> Option<&'static str> {
         "host" => Some("is decided by preserve_host"),
         _ => None,
     }
+}
+
+/// Why no route may let a browser's header with an underscore through, as the end of a sentence that begins with it.
+pub(super) fn not_to_let_through(name: &HeaderName) -> Option<&'static str> {
+    let meant = normalised(name);
+    if meant == name.as_str() {
+        return Some("has no underscore, and needs no permission");
+    }
+    let is_identity = matches!(meant.as_str(), "authorization" | "cookie") || is_about_the_asker(&meant);
+    not_to_touch(name).or(is_identity.then_some("would say who is asking, to servers that read _ as -"))
 }
 
 /// The request headers that a route sets itself, each with the key that says so, in the order in which they count.

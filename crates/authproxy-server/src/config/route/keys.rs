@@ -192,6 +192,15 @@ pub static ROUTE_KEYS: &[RouteKey] = &[
         }),
     ),
     RouteKey::new(
+        "underscore_headers",
+        "",
+        "headers of the browser with an underscore in their name that the upstream gets; others are dropped, for many \
+         servers read _ as -",
+        Kind::Own(HEADERS, |raw, route| {
+            Ok(put(&mut route.underscore_headers, read_headers(raw)?, |list| quoted_list(list)))
+        }),
+    ),
+    RouteKey::new(
         "add_response_headers",
         "",
         "headers that the browser gets instead of the upstream's own",

@@ -7,7 +7,7 @@ use http::HeaderName;
 use super::{
     super::login_page,
     RouteAccess, RouteConfig,
-    headers::{self, Side, normalised, not_to_set, not_to_touch},
+    headers::{self, Side, normalised, not_to_let_through, not_to_set, not_to_touch},
     overlap,
     value::{self, METHODS},
 };
@@ -95,6 +95,7 @@ fn one(route: &RouteConfig, find: &mut Finder<'_>) {
     limits(route, find);
     access(route, find);
     request_headers(route, find);
+    underscore_headers(route, find);
     response_headers(route, find);
 }
 
@@ -187,6 +188,20 @@ fn request_headers(route: &RouteConfig, find: &mut Finder<'_>) {
     }
 }
 
+/// What is let through must not be taken for a header that has another author.
+fn underscore_headers(route: &RouteConfig, find: &mut Finder<'_>) {
+    let keys = looked_at("underscore_headers");
+    for name in &route.underscore_headers {
+        if let Some(reason) = not_to_let_through(name) {
+            find.add(keys, format!("\"{name}\" {reason}"), "another header");
+        } else if let Some((by, _)) =
+            headers::set_by(route).iter().find(|(_, other)| normalised(other) == normalised(name))
+        {
+            find.add(keys, format!("\"{name}\" {}", already(by)), "a header that this route does not set");
+        }
+    }
+}
+
 fn response_headers(route: &RouteConfig, find: &mut Finder<'_>) {
     let is = |name: &HeaderName, other: &HeaderName| normalised(name) == normalised(other);
     let added: Vec<_> = route.add_response_headers.iter().map(|(name, _)| name).collect();
@@ -221,6 +236,9 @@ fn looked_at(key: &str) -> &'static [&'static str] {
         "token_header" => &["token_header", "access"],
         "user_header" => &["user_header", "token_header", "access"],
         "claim_headers" => &["claim_headers", "user_header", "token_header", "access"],
+        "underscore_headers" => {
+            &["underscore_headers", "add_request_headers", "claim_headers", "user_header", "token_header", "access"]
+        }
         "add_request_headers" => &["add_request_headers", "claim_headers", "user_header", "token_header", "access"],
         _ => {
             &["remove_request_headers", "add_request_headers", "claim_headers", "user_header", "token_header", "access"]

@@ -28,6 +28,7 @@ user_header = 'X-User'
 claim_headers = { X-Email = 'email', X-Roles = 'https://example.com/roles' }
 add_request_headers = { Authorization = 'Basic canary', Accept-Encoding = '' }
 remove_request_headers = ['Cookie']
+underscore_headers = ['Api_Key']
 add_response_headers = { X-Frame-Options = ' DENY ' }
 remove_response_headers = ['Server', 'Set-Cookie']
 connect_timeout = '1s'
@@ -76,6 +77,7 @@ fn a_route_is_read_with_every_key() {
     expected.add_request_headers =
         vec![(name("accept-encoding"), value("")), (name("authorization"), value("Basic canary"))];
     expected.remove_request_headers = vec![name("cookie")];
+    expected.underscore_headers = vec![name("api_key")];
     expected.add_response_headers = vec![(name("x-frame-options"), value("DENY"))];
     expected.remove_response_headers = vec![name("server"), name("set-cookie")];
     expected.connect_timeout = Duration::from_secs(1);

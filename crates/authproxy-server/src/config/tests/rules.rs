@@ -79,6 +79,34 @@ fn a_request_header_has_one_author() {
 }
 
 #[test]
+fn what_is_let_through_with_an_underscore_is_nobody_elses_header() {
+    let asking = "would say who is asking, to servers that read _ as -; allowed: another header";
+    for (name, problem) in [
+        ("x-api-key", "has no underscore, and needs no permission; allowed: another header"),
+        ("x_forwarded_for", asking),
+        ("x-auth_request-user", asking),
+        ("remote_user", asking),
+        ("transfer_encoding", "belongs to one connection, which is authproxy's own; allowed: another header"),
+    ] {
+        let file = route("/api", &format!("underscore_headers = ['{name}']"));
+        let mistakes = Setup::serve().file(&file).mistakes();
+        assert_eq!(mistakes, [format!("a.toml:4: route.underscore_headers: \"{name}\" {problem}")]);
+    }
+    let taken = "allowed: a header that this route does not set";
+    files(&[
+        (
+            route("/api", "user_header = 'X-Whoami'\nunderscore_headers = ['x_whoami']"),
+            &[&format!("5: route.underscore_headers: \"x_whoami\" is already set by user_header; {taken}")],
+        ),
+        (
+            route("/api", "token_header = 'X-Token'\nunderscore_headers = ['x_token']"),
+            &[&format!("5: route.underscore_headers: \"x_token\" carries the token of this route; {taken}")],
+        ),
+    ]);
+    Setup::serve().file(&route("/api", "underscore_headers = ['api_key', 'X_Debug']")).loaded();
+}
+
+#[test]
 fn a_response_header_is_set_or_removed() {
     files(&[
         (

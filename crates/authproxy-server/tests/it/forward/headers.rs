@@ -118,6 +118,18 @@ async fn other_names_with_underscores_are_dropped_and_honest_ones_cross() {
 }
 
 #[tokio::test]
+async fn a_name_with_an_underscore_crosses_where_its_route_allows_it_by_name() {
+    let site = Site::with_config(|config| config.route[0].underscore_headers = vec!["api_key".parse().unwrap()]).await;
+    let ask = |path| site.get(path).header("Api_Key", "k").header("my_header", FORGERY).header("x_real_ip", FORGERY);
+    assert_eq!(site.ask(&ask("/api/h")).await.status, 200);
+    let request = site.received("/api/h");
+    assert_nothing_forged(&request, "underscore");
+    assert_eq!(request.header_values("api_key"), ["k"]);
+    assert_eq!(site.ask(&ask("/open/h")).await.status, 200);
+    assert_eq!(site.received("/open/h").header("api_key"), None, "another route");
+}
+
+#[tokio::test]
 async fn a_gateway_is_believed_only_when_it_is_trusted() {
     for (trusted, chain, proto, host) in [
         (None, "127.0.0.1", "http", "proxy.example"),

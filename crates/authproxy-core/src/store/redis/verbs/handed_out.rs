@@ -42,8 +42,8 @@ impl Records {
         target.extend_from_slice(&session.version.0.to_be_bytes());
         let sealed = self.envelope.seal(&pointer, NO_VERSION, &target);
         let (name, life) = (names::handed_out(&pointer.name()), millis(self.life(session)));
-        let command = Cmd::new().arg("SET").arg(&name).arg(&sealed).arg("PX").arg(life).to_owned();
-        self.servers.ask(&name, &command, REPEATABLE).await?;
+        let arguments = [&sealed[..], life.as_bytes()];
+        self.scripts.point.run(&self.servers, &*self.clock, &name, &arguments, REPEATABLE).await?;
         self.wrote(key, session, |life| life.pointers.push((name, sealed.into())));
         Ok(())
     }
@@ -111,7 +111,10 @@ impl Records {
         let arguments: [&[u8]; 3] = [&found.fingerprint, &current, sealed_for.as_bytes()];
         let reply = self.run(&self.scripts.exchange, key, &arguments, ONCE).await?;
         match reply.word.as_str() {
-            "exchanged" => Ok(Some(Exchanged::Current { session, refresh_token })),
+            "exchanged" => {
+                self.wrote(key, &session, |life| life.exchanged(&found.fingerprint, &current));
+                Ok(Some(Exchanged::Current { session, refresh_token }))
+            }
             "already" => Ok(Some(Exchanged::Already)),
             "missing" | "unreadable" => Ok(Some(Exchanged::Missing)),
             "moved" => Ok(None),

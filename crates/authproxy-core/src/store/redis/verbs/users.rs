@@ -17,6 +17,10 @@ impl RedisStore {
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot say.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
     pub async fn sessions_of(&self, user: &str) -> Result<Vec<[u8; 16]>, StoreError> {
         self.records.sessions_of(user).await
     }
