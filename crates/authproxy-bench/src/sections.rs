@@ -1,0 +1,37 @@
+//! What is measured, section by section. Each has a file, says in its text how it measures, and runs by itself.
+
+pub(crate) mod forward;
+mod shapes;
+mod verify;
+
+use std::{io, time::Duration};
+
+use crate::{args::Args, bench::Bench, report::Section};
+
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const NGINX: &str = "nginx proxy_pass";
+pub(crate) const AUTHPROXY: &str = "authproxy";
+
+/// A section that can be run.
+pub(crate) struct Plan {
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) run: fn(&Bench<'_>) -> io::Result<Section>,
+}
+
+/// All, in the order of the document.
+const PLANS: &[Plan] = &[
+    Plan { name: forward::NAME, title: forward::TITLE, run: forward::run },
+    Plan { name: shapes::NAME, title: shapes::TITLE, run: shapes::run },
+    Plan { name: verify::NAME, title: verify::TITLE, run: verify::run },
+];
+
+/// Those that are asked for.
+pub(crate) fn planned(args: &Args) -> io::Result<Vec<&'static Plan>> {
+    if let Some(unknown) = args.section.iter().find(|name| PLANS.iter().all(|plan| plan.name != **name)) {
+        let names: Vec<_> = PLANS.iter().map(|plan| plan.name).collect();
+        let message = format!("there is no section \"{unknown}\"; there are {}", names.join(", "));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    Ok(PLANS.iter().filter(|plan| args.wants(plan.name)).collect())
+}
