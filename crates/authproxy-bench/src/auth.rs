@@ -1,6 +1,8 @@
 //! The auth service behind authproxy: answers at once, or a refresh after a while; counts how often each refresh token
 //! was presented.
 
+pub(crate) mod openid;
+
 use std::{
     collections::HashMap,
     io,
@@ -19,8 +21,8 @@ const TOKEN_SIZE: usize = 512;
 /// Bytes of the protected resource.
 const PROTECTED_SIZE: usize = 1024;
 
-/// An auth service of the seed's contract: `/login`, `/refresh`, `/protected`, `/revoke`. It rotates, and forgives no
-/// reuse.
+/// An auth service of the seed's contract: `/login`, `/refresh`, `/protected`, `/revoke`, and `/token` for
+/// those who speak `OpenID` Connect. It rotates, and forgives no reuse.
 pub(crate) struct AuthService {
     server: Server,
     state: Arc<Mutex<State>>,
@@ -68,7 +70,9 @@ struct State {
 impl AuthService {
     pub(crate) fn start() -> io::Result<Self> {
         let state = Arc::new(Mutex::new(State::new(Terms::of_life(Duration::ZERO))));
-        let server = Server::start("auth", Endpoints { state: state.clone() })?;
+        let answering = state.clone();
+        let server =
+            Server::start_at("auth", |address| Endpoints { state: answering, issuer: format!("http://{address}") })?;
         Ok(Self { server, state })
     }
 
@@ -111,6 +115,8 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 struct Endpoints {
     state: Arc<Mutex<State>>,
+    /// Its own address, as `OpenID` Connect names it.
+    issuer: String,
 }
 
 #[derive(Deserialize)]
@@ -141,6 +147,10 @@ impl Answering for Endpoints {
                     state.refresh(body.refresh_token)
                 }
                 Err(_) => ("400 Bad Request", error("invalid_request")),
+            },
+            ("POST", "/token") => match openid::tokens(request.body, &self.issuer) {
+                Some(tokens) => ("200 OK", tokens),
+                None => ("400 Bad Request", error("invalid_request")),
             },
             ("GET", "/protected") => match owner(request) {
                 Some(owner) => ("200 OK", protected_of(owner)),

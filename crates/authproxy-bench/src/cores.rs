@@ -47,6 +47,11 @@ impl Cores {
         }
     }
 
+    /// Both, as `taskset` takes them.
+    pub(crate) fn every(self) -> Option<String> {
+        self.proxy(Width::Two)
+    }
+
     /// The proxy's, as `taskset` takes them.
     pub(crate) fn proxy(self, width: Width) -> Option<String> {
         match (self, width) {

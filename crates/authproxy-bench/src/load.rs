@@ -68,10 +68,20 @@ pub(crate) fn burst(address: SocketAddr, questions: &[Question], connections: us
 impl Load<'_> {
     /// Bears down on the side; `edge` is called at the beginning and the end of what is measured.
     pub(crate) fn run(&self, edge: impl FnMut()) -> io::Result<Outcome> {
+        Ok(self.run_and_hold(edge)?.0)
+    }
+
+    /// The same, with its connections, which are open until that is dropped.
+    pub(crate) fn run_and_hold(&self, edge: impl FnMut()) -> io::Result<(Outcome, Held)> {
         let mut running = Running::new(self)?;
         running.run(edge)?;
-        Ok(running.outcome)
+        Ok((running.outcome, Held { _connections: running.connections }))
     }
+}
+
+/// Connections that nothing is asked on any more.
+pub(crate) struct Held {
+    _connections: Vec<Connection>,
 }
 
 struct Running<'a> {

@@ -1,5 +1,6 @@
 //! The sides of a comparison: a program in one configuration, and how it is started.
 
+pub(crate) mod apache;
 pub(crate) mod authproxy;
 pub(crate) mod fastapi;
 pub(crate) mod nginx;

@@ -1,7 +1,15 @@
 //! What is measured, section by section. Each has a file, says in its text how it measures, and runs by itself.
 
 pub(crate) mod forward;
+mod idle;
+mod library;
+mod logins;
+mod program;
+mod sessions;
 mod shapes;
+mod start;
+mod storms;
+mod tls;
 mod verify;
 
 use std::{io, time::Duration};
@@ -23,7 +31,14 @@ pub(crate) struct Plan {
 const PLANS: &[Plan] = &[
     Plan { name: forward::NAME, title: forward::TITLE, run: forward::run },
     Plan { name: shapes::NAME, title: shapes::TITLE, run: shapes::run },
+    Plan { name: tls::NAME, title: tls::TITLE, run: tls::run },
+    Plan { name: sessions::NAME, title: sessions::TITLE, run: sessions::run },
     Plan { name: verify::NAME, title: verify::TITLE, run: verify::run },
+    Plan { name: storms::NAME, title: storms::TITLE, run: storms::run },
+    Plan { name: logins::NAME, title: logins::TITLE, run: logins::run },
+    Plan { name: idle::NAME, title: idle::TITLE, run: idle::run },
+    Plan { name: library::NAME, title: library::TITLE, run: library::run },
+    Plan { name: start::NAME, title: start::TITLE, run: start::run },
 ];
 
 /// Those that are asked for.

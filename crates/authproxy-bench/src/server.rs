@@ -57,8 +57,14 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(name: &str, answering: impl Answering) -> io::Result<Self> {
+        Self::start_at(name, |_| answering)
+    }
+
+    /// The same for what has to know where it is.
+    pub(crate) fn start_at<A: Answering>(name: &str, answering: impl FnOnce(SocketAddr) -> A) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
+        let answering = answering(address);
         let stopping = Arc::new(AtomicBool::new(false));
         let told = stopping.clone();
         let work = move || Loop::new(listener, answering)?.run(&told);

@@ -91,14 +91,19 @@ fn counted(load: &Load<'_>, requests: usize, family: &Family) -> io::Result<Meas
 
 /// What a load costs a side, and what comes of it.
 pub(crate) fn measure(load: &Load<'_>, family: &Family) -> io::Result<Measured> {
+    Ok(measure_outcome(load, family)?.0)
+}
+
+/// The same, with the outcome itself.
+pub(crate) fn measure_outcome(load: &Load<'_>, family: &Family) -> io::Result<(Measured, Outcome)> {
     let mut edges = Vec::new();
-    let outcome = load.run(|| edges.push(family.cpu_time()))?;
+    let mut outcome = load.run(|| edges.push(family.cpu_time()))?;
     let [begin, end] = edges[..] else { return Err(io::Error::other("a load has two edges")) };
-    Ok(Measured::of(outcome, end.saturating_sub(begin)))
+    Ok((Measured::of(&mut outcome, end.saturating_sub(begin)), outcome))
 }
 
 impl Measured {
-    fn of(mut outcome: Outcome, cpu: Duration) -> Self {
+    fn of(outcome: &mut Outcome, cpu: Duration) -> Self {
         let (cpu, elapsed) = (cpu.as_secs_f64(), outcome.elapsed.as_secs_f64());
         let percentiles = outcome.percentiles([500, 990, 999, 1000]);
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52 answers")]

@@ -33,24 +33,17 @@ pub(crate) fn upload_target(user: u32) -> String {
 
 /// A user's page.
 pub(crate) fn page(user: u32) -> Arc<[u8]> {
-    PAGES_OF_USERS.with(|pages| pages.small[(user % PAGES) as usize].clone())
+    SMALL.with(|pages| pages[(user % PAGES) as usize].clone())
 }
 
 /// A user's large page.
 pub(crate) fn large_page(user: u32) -> Arc<[u8]> {
-    PAGES_OF_USERS.with(|pages| pages.large[(user % PAGES) as usize].clone())
-}
-
-struct Pages {
-    small: Vec<Arc<[u8]>>,
-    large: Vec<Arc<[u8]>>,
+    LARGE_PAGES.with(|pages| pages[(user % PAGES) as usize].clone())
 }
 
 thread_local! {
-    static PAGES_OF_USERS: Pages = {
-        let pages = |size| (0..PAGES).map(|number| text(number, size)).collect();
-        Pages { small: pages(SIZE), large: pages(LARGE_SIZE) }
-    };
+    static SMALL: Vec<Arc<[u8]>> = (0..PAGES).map(|number| text(number, SIZE)).collect();
+    static LARGE_PAGES: Vec<Arc<[u8]>> = (0..PAGES).map(|number| text(number, LARGE_SIZE)).collect();
 }
 
 fn text(number: u32, size: usize) -> Arc<[u8]> {

@@ -6,6 +6,7 @@ use super::outcome::Failure;
 use crate::{auth, upstream};
 
 /// A request as it is written, and what its answer must be.
+#[derive(Clone)]
 pub(crate) struct Question {
     pub(super) bytes: Arc<[u8]>,
     right: Right,
@@ -28,6 +29,7 @@ pub(crate) enum Errand {
     Protected,
 }
 
+#[derive(Clone)]
 enum Right {
     /// 2xx with this body, byte by byte.
     Body(Arc<[u8]>),

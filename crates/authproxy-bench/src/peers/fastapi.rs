@@ -6,7 +6,7 @@ use super::{Running, Side, Stage, free_address, log_in};
 use crate::load::{Errand, Question};
 
 /// Enough for a program that answers some tens of requests a second.
-const SESSIONS: u32 = 16;
+pub(crate) const SESSIONS: u32 = 16;
 
 /// One uvicorn worker.
 pub(crate) struct FastApi {

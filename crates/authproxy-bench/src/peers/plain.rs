@@ -3,6 +3,7 @@
 mod caddy;
 mod envoy;
 mod haproxy;
+pub(crate) mod pingora;
 mod traefik;
 
 use std::{
@@ -21,7 +22,7 @@ pub(crate) struct Plain {
     /// How it is asked for its version.
     version: &'static [&'static str],
     configuration: &'static str,
-    /// Its arguments, `FOLDER` standing for the one with its files.
+    /// Its arguments; `FOLDER` stands for the one with its files, `ADDRESS`, `UPSTREAM`, `TOKEN` for what they say.
     arguments: &'static [&'static str],
     /// The files that it is started with: their names and contents.
     files: fn(&Site) -> Vec<(&'static str, String)>,
@@ -36,9 +37,20 @@ struct Site {
     folder: String,
 }
 
+impl Site {
+    fn write_into(&self, argument: &str) -> String {
+        let argument = argument.replace("FOLDER", &self.folder).replace("TOKEN", &self.token);
+        argument.replace("ADDRESS", &self.address.to_string()).replace("UPSTREAM", &self.upstream.to_string())
+    }
+}
+
 /// Those that are measured: `HAProxy` as the system has it, the others from the folder of gateways.
 pub(crate) fn all(gateways: &Path) -> Vec<Plain> {
-    vec![haproxy::side(), envoy::side(gateways), traefik::side(gateways), caddy::side(gateways)]
+    let mut sides = vec![haproxy::side(), envoy::side(gateways), traefik::side(gateways), caddy::side(gateways)];
+    if pingora::is_there() {
+        sides.insert(2, pingora::side());
+    }
+    sides
 }
 
 impl Side for Plain {
@@ -64,7 +76,7 @@ impl Side for Plain {
             fs::write(folder.join(name), text)?;
         }
         let program = self.program.display().to_string();
-        let arguments = self.arguments.iter().map(|argument| argument.replace("FOLDER", &site.folder));
+        let arguments = self.arguments.iter().map(|argument| site.write_into(argument));
         let command: Vec<String> = std::iter::once(program).chain(arguments).collect();
         let command: Vec<&str> = command.iter().map(String::as_str).collect();
         let process = stage.serve(&command, address, &format!("{}.log", self.name))?;

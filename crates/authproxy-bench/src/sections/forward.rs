@@ -9,10 +9,11 @@ use crate::{
     compare::{self, Group, Key},
     peers::{
         Side,
+        apache::Apache,
         authproxy::{Authproxy, Store},
-        fastapi::{FastApi, HttpClient},
+        fastapi::{self, FastApi, HttpClient},
         nginx::Nginx,
-        plain,
+        plain::{self, pingora},
     },
     report::{About, Bound, Limit, Section, Table},
     turn::Turn,
@@ -67,6 +68,9 @@ pub(crate) fn sides(bench: &Bench<'_>) -> io::Result<Vec<Box<dyn Side>>> {
         sides.push(Box::new(Authproxy::new(&format!("other {file}"), other, HOUR)));
     }
     sides.extend(plain::all(&args.gateways).into_iter().map(|side| Box::new(side) as Box<dyn Side>));
+    if Apache::is_there() {
+        sides.push(Box::new(Apache));
+    }
     sides.push(Box::new(Nginx::auth_request(&args.nginx)));
     sides.push(Box::new(Nginx::verifying(&args.nginx, Authproxy::new(AUTHPROXY, &args.authproxy, HOUR))));
     sides.extend([HttpClient::Each, HttpClient::Shared].map(|client| {
@@ -85,6 +89,13 @@ pub(crate) fn sides(bench: &Bench<'_>) -> io::Result<Vec<Box<dyn Side>>> {
 fn text(turns: &[Turn]) -> String {
     let at_limit = || turns.iter().filter(|turn| !turn.side.starts_with("FastAPI"));
     let disturbed = at_limit().filter(|turn| turn.limit.cpu_share < UNDISTURBED).count();
+    let optional = [("pingora", pingora::is_there()), (Apache.name(), Apache::is_there())];
+    let missing: Vec<_> = optional.iter().filter(|(_, is_there)| !is_there).map(|(name, _)| *name).collect();
+    let missing = if missing.is_empty() {
+        String::new()
+    } else {
+        format!(" Not installed, so not measured: {}.", missing.join(", "))
+    };
     let disturbed = match disturbed {
         0 => String::new(),
         _ => format!(
@@ -96,8 +107,8 @@ fn text(turns: &[Turn]) -> String {
         "A browser's GET with a session's cookie, forwarded with that session's access token; the API compares token and \
          path. The plain proxies look up no session, and set one constant header. \"Refreshing\" has access tokens of 2 s. \
          The seed's program answers `/protected-auto` from the auth service, for {} sessions; it has no steady rate, for it \
-         cannot bear that of the others, and runs a fixed number of requests instead of a time.{disturbed}",
-        16
+         cannot bear that of the others, and runs a fixed number of requests instead of a time.{missing}{disturbed}",
+        fastapi::SESSIONS
     )
 }
 
@@ -130,6 +141,7 @@ fn bounds(turns: &[Turn]) -> Vec<Bound> {
     [
         cheap(NGINX, 1.15),
         cheap("nginx auth_request", 0.75),
+        cheap("pingora", 0.5),
         cheap("Traefik", 0.5),
         cheap("Caddy", 0.5),
         seed("FastAPI, as the seed", 2000.0),
