@@ -13,6 +13,8 @@ use crate::{
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
+/// What a side can do is to be so many times the steady rate: near its limit a queue is measured, not the side.
+const HEADROOM: f64 = 1.5;
 
 /// What was measured in a turn.
 #[derive(Clone, Debug, Serialize)]
@@ -67,9 +69,10 @@ pub(crate) fn take(side: &dyn Side, at: (&str, usize), open: bool, stage: &Stage
         None => measure(&load, &family)?,
         Some(requests) => counted(&load, requests, &family)?,
     };
-    let steady = match (open && side.requests().is_none(), args.rate) {
-        (false, _) | (_, 0) => None,
-        (true, rate) => Some(measure(&Load { pace: Pace::Open(rate), ..load }, &family)?),
+    let bears = |rate: u32| limit.requests_per_second >= f64::from(rate) * HEADROOM;
+    let steady = match args.rate {
+        rate @ 1.. if open && bears(rate) => Some(measure(&Load { pace: Pace::Open(rate), ..load }, &family)?),
+        _ => None,
     };
     let (rss_kib, presentations) = (family.rss_kib(), stage.auth.presentations());
     let (group, side, round) = (at.0.into(), side.name().into(), at.1);

@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use serde_json::json;
+
 use super::{Running, Side, Stage, free_address, version_of};
 use crate::{
     auth::openid::{CLIENT, SECRET},
@@ -53,23 +55,52 @@ impl Side for Apache {
         let address = free_address()?;
         let folder = stage.file("apache");
         fs::create_dir_all(&folder)?;
+        let auth = stage.auth.address();
+        write_provider(&folder.join("providers"), auth)?;
         let file = folder.join("httpd.conf");
         fs::write(&file, text(stage, address, &folder))?;
         let file = file.display().to_string();
         let process = stage.serve(&[PROGRAM, "-f", &file, "-DFOREGROUND"], address, "apache.log")?;
-        let ask = |user| Ok(Question::new(stage.shape.errand, user, &log_in(address, user)?));
+        let ask = |user| Ok(Question::new(stage.shape.errand, user, &log_in(address, auth, user)?));
         let questions = (0..stage.shape.sessions.min(SESSIONS)).map(ask).collect::<io::Result<_>>()?;
         Ok(Running { processes: vec![process], beside: Vec::new(), address, questions })
     }
 }
 
+/// What Apache has to know of the provider. In its main configuration every endpoint would have to speak TLS.
+fn write_provider(folder: &Path, auth: SocketAddr) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let issuer = format!("http://{auth}");
+    let provider = json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{issuer}/never-asked"),
+        "token_endpoint": format!("{issuer}/token"),
+        "token_endpoint_auth_methods_supported": ["client_secret_post"],
+        "response_types_supported": ["code"],
+    });
+    let client = json!({
+        "client_id": CLIENT,
+        "client_secret": SECRET,
+        "token_endpoint_auth_method": "client_secret_post",
+        "id_token_signed_response_alg": "HS256",
+    });
+    let conf = json!({ "scope": "openid", "response_type": "code", "id_token_signed_response_alg": "HS256" });
+    let name = auth.to_string().replace(':', "%3A");
+    for (kind, value) in [("provider", provider), ("client", client), ("conf", conf)] {
+        fs::write(folder.join(format!("{name}.{kind}")), value.to_string())?;
+    }
+    Ok(())
+}
+
 /// Follows the redirects of a login as a browser would, with the provider's part left out: a code is the user's name and
 /// the nonce. The session's cookie.
-fn log_in(address: SocketAddr, user: u32) -> io::Result<String> {
+fn log_in(address: SocketAddr, auth: SocketAddr, user: u32) -> io::Result<String> {
     let wrong = || io::Error::other("Apache does not log in as expected");
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let first = ask(&mut stream, "/api/0000000", "")?;
+    let begin = [("iss", format!("http://{auth}")), ("target_link_uri", "http://localhost/api/0000000".into())];
+    let begin = serde_urlencoded::to_string(begin).map_err(io::Error::other)?;
+    let first = ask(&mut stream, &format!("/callback?{begin}"), "")?;
     let location = field(&first, "location").ok_or_else(wrong)?;
     let query = location.split_once('?').ok_or_else(wrong)?.1;
     let parameters: Vec<(String, String)> = serde_urlencoded::from_str(query).map_err(io::Error::other)?;
@@ -115,7 +146,7 @@ fn is(field: &str, name: &str) -> bool {
 }
 
 fn text(stage: &Stage<'_>, address: SocketAddr, folder: &Path) -> String {
-    let (folder, auth, upstream) = (folder.display(), stage.auth.address(), stage.upstream);
+    let (folder, upstream) = (folder.display(), stage.upstream);
     let modules =
         ["mpm_event", "authn_core", "authz_core", "authz_user", "headers", "proxy", "proxy_http", "auth_openidc"];
     let loads = modules.iter().fold(String::new(), |mut text, name| {
@@ -143,16 +174,9 @@ KeepAlive On
 MaxKeepAliveRequests 0
 KeepAliveTimeout 600
 
-OIDCProviderIssuer http://{auth}
-OIDCProviderAuthorizationEndpoint http://{auth}/authorize
-OIDCProviderTokenEndpoint http://{auth}/token
-OIDCProviderTokenEndpointAuth client_secret_post
-OIDCClientID {CLIENT}
-OIDCClientSecret {SECRET}
-OIDCIDTokenSignedResponseAlg HS256
+OIDCMetadataDir {folder}/providers
 OIDCRedirectURI http://localhost/callback
 OIDCCryptoPassphrase "of no use elsewhere"
-OIDCScope openid
 OIDCCacheType shm
 OIDCCacheShmMax 4096
 OIDCSessionInactivityTimeout 36000

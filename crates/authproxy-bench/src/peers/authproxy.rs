@@ -61,7 +61,10 @@ impl Side for Authproxy {
             Store::Memory => "memory store".to_owned(),
             Store::Redis(near_ttl) => format!("sessions in Redis on the load's core, store.near_ttl = {near_ttl}"),
         };
-        format!("{store}, one [[route]], access tokens of {} s, log.level = warn", self.terms.later_life.as_secs())
+        format!(
+            "{store}, one [[route]], access tokens of {} s, timeouts of a minute, log.level = warn",
+            self.terms.later_life.as_secs()
+        )
     }
 
     fn start(&self, stage: &Stage<'_>) -> io::Result<Running> {
@@ -111,9 +114,15 @@ trusted_proxies = ["127.0.0.1"]
 [tokens]
 refresh_ttl = "12h"
 
+# A minute, as nginx has it, for all that may have to wait when thousands ask at once.
+[backend]
+timeout = "1m"
+
 [limits]
 connections = 16000
 idle_timeout = "1h"
+header_timeout = "1m"
+request_timeout = "2m"
 
 [log]
 level = "warn"
@@ -121,6 +130,7 @@ level = "warn"
 [[route]]
 prefix = "/api"
 upstream = "http://{upstream}"
+connect_timeout = "1m"
 "#
     )
 }

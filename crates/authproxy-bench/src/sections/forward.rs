@@ -106,8 +106,8 @@ fn text(turns: &[Turn]) -> String {
     format!(
         "A browser's GET with a session's cookie, forwarded with that session's access token; the API compares token and \
          path. The plain proxies look up no session, and set one constant header. \"Refreshing\" has access tokens of 2 s. \
-         The seed's program answers `/protected-auto` from the auth service, for {} sessions; it has no steady rate, for it \
-         cannot bear that of the others, and runs a fixed number of requests instead of a time.{missing}{disturbed}",
+         The seed's program answers `/protected-auto` from the auth service, for {} sessions, and is asked a fixed number of \
+         times. A side that cannot do 1.5 times the steady rate is not measured at it.{missing}{disturbed}",
         fastapi::SESSIONS
     )
 }

@@ -114,7 +114,7 @@ fn upstream(name: &str, address: SocketAddr) -> String {
 pub(super) fn whole(stage: &Stage<'_>, address: SocketAddr, Text { locations, beside }: &Text) -> String {
     let (workers, port) = (stage.shape.width.count(), address.port());
     let listen = if stage.shape.tls {
-        "ssl http2;\n        ssl_certificate cert.pem;\n        ssl_certificate_key key.pem;\n        \
+        "ssl http2;\n        ssl_protocols TLSv1.2 TLSv1.3;\n        ssl_certificate cert.pem;\n        ssl_certificate_key key.pem;\n        \
          http2_max_concurrent_streams 128"
     } else {
         ""
