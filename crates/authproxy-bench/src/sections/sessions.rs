@@ -26,17 +26,20 @@ const WARM_UP: u32 = 500;
 const STEP: usize = 611_953;
 const FEW: &str = "few sessions";
 const MANY: &str = "many sessions";
+const SOME: &str = "many sessions, few of them in use";
 
 pub(super) fn run(bench: &Bench<'_>) -> io::Result<Section> {
     let terms = Terms { size: Some(TOKEN_SIZE), ..Terms::of_life(HOUR) };
     let side = Authproxy { terms, ..Authproxy::new(AUTHPROXY, &bench.args.authproxy, HOUR) };
-    let few = House::open(&side, FEW, bench.args.sessions, bench)?;
-    let many = House::open(&side, MANY, bench.args.many_sessions, bench)?;
+    let few = House::open(&side, bench.args.sessions, bench)?;
+    let many = House::open(&side, bench.args.many_sessions, bench)?;
     let mut turns = Vec::new();
     for round in 1..=bench.args.rounds {
-        for house in [&few, &many] {
-            let turn = house.measure(round, bench)?;
-            say(&format!("round {round}  {}: {:.2} us CPU a request", house.name, turn.limit.cpu_us_per_request));
+        for (house, group, in_use) in
+            [(&few, FEW, usize::MAX), (&many, MANY, usize::MAX), (&many, SOME, few.sessions())]
+        {
+            let turn = house.measure(group, in_use, round, bench)?;
+            say(&format!("round {round}  {group}: {:.2} us CPU a request", turn.limit.cpu_us_per_request));
             turns.push(turn);
         }
     }
@@ -60,7 +63,8 @@ pub(super) fn run(bench: &Bench<'_>) -> io::Result<Section> {
         text: format!(
             "Two authproxy at once, on the same core, one with {} sessions, one with {}, all logged in through it, with two \
              tokens of {TOKEN_SIZE} bytes each; they bear the load in turn. Every session is asked for, in an order that no \
-             cache foresees. Bytes a session: how much the process has grown in RAM by its logins, divided by them.",
+             cache foresees, or as few of the many as the other one has. Bytes a session: how much the process has grown in \
+             RAM by its logins, divided by them.",
             few.sessions(),
             many.sessions()
         ),
@@ -74,7 +78,6 @@ pub(super) fn run(bench: &Bench<'_>) -> io::Result<Section> {
 
 /// An authproxy with so many sessions.
 struct House {
-    name: &'static str,
     running: Running,
     family: Family,
     /// Before and after the logins.
@@ -82,7 +85,7 @@ struct House {
 }
 
 impl House {
-    fn open(side: &Authproxy, name: &'static str, sessions: u32, bench: &Bench<'_>) -> io::Result<Self> {
+    fn open(side: &Authproxy, sessions: u32, bench: &Bench<'_>) -> io::Result<Self> {
         let stage = bench.stage(Shape { sessions, ..bench.stage.shape });
         let (process, beside, address) = side.serve(&stage)?;
         let family = Family::of(std::slice::from_ref(&process))?;
@@ -100,13 +103,13 @@ impl House {
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let rss_kib = [before, after].map(|kib| kib as f64);
         let running = Running { processes: vec![process], beside, address, questions };
-        Ok(Self { name, running, family, rss_kib })
+        Ok(Self { running, family, rss_kib })
     }
 
-    fn measure(&self, round: usize, bench: &Bench<'_>) -> io::Result<Turn> {
+    fn measure(&self, group: &str, in_use: usize, round: usize, bench: &Bench<'_>) -> io::Result<Turn> {
         let load = Load {
             address: self.running.address,
-            questions: &self.running.questions,
+            questions: &self.running.questions[..in_use.min(self.sessions())],
             connections: bench.args.connections,
             pace: Pace::Closed,
             warm_up: bench.args.warm_up(),
@@ -114,7 +117,7 @@ impl House {
             requests: usize::MAX,
         };
         Ok(Turn {
-            group: self.name.into(),
+            group: group.into(),
             side: AUTHPROXY.into(),
             round,
             limit: turn::measure(&load, &self.family)?,
