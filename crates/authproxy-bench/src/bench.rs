@@ -66,11 +66,8 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     let mut measured = Vec::new();
     for plan in plans {
         say(&format!("\n== {}: {}", plan.name, plan.title));
-        measured.push((plan.run)(&bench)?);
+        measured.push((plan.run)(&bench).unwrap_or_else(|error| plan.broken(&error)));
     }
-    // Kept when something fails: the logs of the sides are in it.
-    fs::remove_dir_all(&directory)?;
-
     let report = Report::new(args, cores, began.elapsed(), measured);
     say(&format!("\n{report}"));
     write(&args.json, &report.pretty()?)?;
@@ -79,6 +76,11 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
         write(&document.with_extension("json"), &report.compact()?)?;
     }
     say(&format!("\nEvery measurement: {}", args.json.display()));
+    if report.is_good(false) {
+        fs::remove_dir_all(&directory)?;
+    } else {
+        say(&format!("Something failed; what the sides logged: {}", directory.display()));
+    }
     Ok(if report.is_good(args.check) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -1,7 +1,5 @@
 //! Sides in turn, A B A B, and what their turns say together.
 
-use std::io;
-
 use crate::{
     bench::{Bench, say},
     peers::{Shape, Side},
@@ -23,20 +21,28 @@ pub(crate) struct Group<'a> {
 /// One figure of a side under one kind of load.
 pub(crate) type Key<'a> = (&'a str, &'a str);
 
-/// Gives each side of each group its turn, in every round.
-pub(crate) fn run(groups: &[Group<'_>], bench: &Bench<'_>) -> io::Result<Vec<Turn>> {
-    let mut turns = Vec::new();
+/// Gives each side of each group its turn, in every round; also why turns came to nothing. One that did is no reason to
+/// lose all others.
+pub(crate) fn run(groups: &[Group<'_>], bench: &Bench<'_>) -> (Vec<Turn>, Vec<String>) {
+    let (mut turns, mut broken) = (Vec::new(), Vec::new());
     for round in 1..=bench.args.rounds {
         for group in groups {
             let stage = bench.stage(group.shape);
             for side in &group.sides {
-                let turn = turn::take(*side, (group.name, round), group.open, &stage, bench.args)?;
-                say(&progress(&turn, bench.args.rounds));
-                turns.push(turn);
+                match turn::take(*side, (group.name, round), group.open, &stage, bench.args) {
+                    Ok(turn) => {
+                        say(&progress(&turn, bench.args.rounds));
+                        turns.push(turn);
+                    }
+                    Err(error) => {
+                        broken.push(format!("{}: no turn in round {round}: {error}", label((group.name, side.name()))));
+                        say(&broken[broken.len() - 1]);
+                    }
+                }
             }
         }
     }
-    Ok(turns)
+    (turns, broken)
 }
 
 /// One turn in one line.

@@ -27,6 +27,14 @@ pub(crate) struct Plan {
     pub(crate) run: fn(&Bench<'_>) -> io::Result<Section>,
 }
 
+impl Plan {
+    /// A section that came to nothing.
+    pub(crate) fn broken(&self, error: &io::Error) -> Section {
+        let failures = vec![format!("nothing was measured: {error}")];
+        Section { name: self.name, title: self.title, failures, ..Section::default() }
+    }
+}
+
 /// All, in the order of the document.
 const PLANS: &[Plan] = &[
     Plan { name: forward::NAME, title: forward::TITLE, run: forward::run },

@@ -102,6 +102,9 @@ pub(crate) fn measure_outcome(load: &Load<'_>, family: &Family) -> io::Result<(M
     let mut edges = Vec::new();
     let mut outcome = load.run(|| edges.push(family.cpu_time()))?;
     let [begin, end] = edges[..] else { return Err(io::Error::other("a load has two edges")) };
+    if outcome.answers() == 0 || outcome.elapsed.is_zero() {
+        return Err(io::Error::other(format!("no right answer was measured; failures: {:?}", outcome.failures())));
+    }
     Ok((Measured::of(&mut outcome, end.saturating_sub(begin)), outcome))
 }
 
@@ -115,7 +118,7 @@ impl Measured {
             answers: outcome.answers(),
             failures: outcome.failures(),
             requests_per_second: answers / elapsed,
-            cpu_us_per_request: if answers > 0.0 { cpu * 1e6 / answers } else { 0.0 },
+            cpu_us_per_request: cpu * 1e6 / answers,
             cpu_share: cpu / elapsed,
             p50_us: percentiles[0],
             p99_us: percentiles[1],

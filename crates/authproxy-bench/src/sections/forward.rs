@@ -35,7 +35,7 @@ pub(super) fn run(bench: &Bench<'_>) -> io::Result<Section> {
     let programs = sides.iter().map(|side| About::of(&**side)).collect::<io::Result<_>>()?;
     let group =
         Group { name: "", shape: bench.stage.shape, sides: sides.iter().map(|side| &**side).collect(), open: true };
-    let turns = compare::run(&[group], bench)?;
+    let (turns, broken) = compare::run(&[group], bench);
     let mut tables = vec![compare::limit_table(&turns), compare::steady_table(&turns)];
     tables.extend([beside(&turns), compare::other_table(&turns)].into_iter().filter(|table| !table.is_empty()));
     Ok(Section {
@@ -45,7 +45,7 @@ pub(super) fn run(bench: &Bench<'_>) -> io::Result<Section> {
         programs,
         tables,
         bounds: bounds(&turns),
-        failures: compare::failures(&turns),
+        failures: broken.into_iter().chain(compare::failures(&turns)).collect(),
         measured: serde_json::to_value(&turns)?,
     })
 }

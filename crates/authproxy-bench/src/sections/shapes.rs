@@ -33,7 +33,7 @@ pub(super) fn run(bench: &Bench<'_>) -> io::Result<Section> {
         (TWO_CORES, Shape { width: Width::Two, ..usual }),
     ];
     let groups = shapes.map(|(name, shape)| Group { name, shape, sides: sides.clone(), open: false });
-    let turns = compare::run(&groups, bench)?;
+    let (turns, broken) = compare::run(&groups, bench);
     Ok(Section {
         name: NAME,
         title: TITLE,
@@ -45,7 +45,7 @@ pub(super) fn run(bench: &Bench<'_>) -> io::Result<Section> {
         programs: sides.iter().map(|side| About::of(*side)).collect::<io::Result<_>>()?,
         tables: vec![compare::limit_table(&turns), beside(&turns)],
         bounds: two_cores(&turns).into_iter().collect(),
-        failures: compare::failures(&turns),
+        failures: broken.into_iter().chain(compare::failures(&turns)).collect(),
         measured: serde_json::to_value(&turns)?,
     })
 }

@@ -24,7 +24,7 @@ pub(super) fn run(bench: &Bench<'_>) -> io::Result<Section> {
         sides: if bench.wants(side.name()) { vec![side] } else { Vec::new() },
         open: true,
     });
-    let turns = compare::run(&groups, bench)?;
+    let (turns, broken) = compare::run(&groups, bench);
     Ok(Section {
         name: NAME,
         title: TITLE,
@@ -34,7 +34,7 @@ pub(super) fn run(bench: &Bench<'_>) -> io::Result<Section> {
         programs: [&nginx as &dyn Side, &authproxy].into_iter().map(About::of).collect::<io::Result<_>>()?,
         tables: vec![compare::limit_table(&turns), compare::steady_table(&turns)],
         bounds: Vec::new(),
-        failures: compare::failures(&turns),
+        failures: broken.into_iter().chain(compare::failures(&turns)).collect(),
         measured: serde_json::to_value(&turns)?,
     })
 }
