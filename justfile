@@ -19,14 +19,14 @@ ci:
 examples:
     ./scripts/examples
 
-# The hot path's time and allocations, memory a session, a storm, a cold start. Writes nothing.
-bench:
-    cargo bench --package authproxy-core
-    ./scripts/cold-start
+# Everything beside its peers, section by section; writes BENCHMARKS.md, its JSON, and README's quotation. 25 minutes.
+bench *flags:
+    ./scripts/bench --document BENCHMARKS.md {{flags}}
+    ./scripts/quote-benchmarks
 
-# A forwarded request beside nginx's, and with refreshes beside without; says whether the bounds are kept.
+# A forwarded request only, as a look: nothing is written.
 bench-forward *flags:
-    ./scripts/bench {{flags}}
+    ./scripts/bench --section forward {{flags}}
 
 # Nodes killed, stopped and cut off under load; Redis and the auth service too. Counts what is lost, fails when a promise is broken.
 chaos *flags:

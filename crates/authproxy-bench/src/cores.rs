@@ -13,6 +13,25 @@ pub(crate) enum Cores {
     Shared,
 }
 
+/// How many cores a proxy gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Width {
+    /// Its own.
+    One,
+    /// Its own and the load's, which the load shares with it.
+    Two,
+}
+
+impl Width {
+    /// For configurations that ask how many threads to start.
+    pub(crate) fn count(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+        }
+    }
+}
+
 impl Cores {
     /// Takes the first core for the load and the last for the proxy, and pins the calling thread, and those that it
     /// starts from now on, to the load's.
@@ -28,11 +47,17 @@ impl Cores {
         }
     }
 
-    /// The proxy's own core.
-    pub(crate) fn proxy(self) -> Option<usize> {
-        match self {
-            Self::Split { proxy, .. } => Some(proxy),
-            Self::Shared => None,
+    /// Both, as `taskset` takes them.
+    pub(crate) fn every(self) -> Option<String> {
+        self.proxy(Width::Two)
+    }
+
+    /// The proxy's, as `taskset` takes them.
+    pub(crate) fn proxy(self, width: Width) -> Option<String> {
+        match (self, width) {
+            (Self::Split { proxy, .. }, Width::One) => Some(proxy.to_string()),
+            (Self::Split { proxy, load }, Width::Two) => Some(format!("{load},{proxy}")),
+            (Self::Shared, _) => None,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod connection;
 mod outcome;
+mod question;
 
 use std::{
     collections::VecDeque,
@@ -20,33 +21,21 @@ use rustix::{
     fd::OwnedFd,
 };
 
-pub(crate) use self::outcome::Outcome;
 use self::{
     connection::{Connection, Progress},
     outcome::Failure,
 };
-use crate::{stopwatch::now, upstream};
+pub(crate) use self::{
+    outcome::Outcome,
+    question::{Errand, Question},
+};
+use crate::stopwatch::now;
 
 /// How long answers are waited for when the measurement is over.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A request as it is written, and the body of the one right answer.
-pub(crate) struct Question {
-    bytes: Vec<u8>,
-    page: Vec<u8>,
-}
-
-impl Question {
-    /// A user's request for its page, with a cookie as browsers send it.
-    pub(crate) fn new(user: u32, cookie: &str) -> Self {
-        let target = upstream::target(user);
-        let head = format!(
-            "GET {target} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: authproxy-bench\r\nAccept: */*\r\n\
-             Cookie: {cookie}\r\n\r\n"
-        );
-        Self { bytes: head.into_bytes(), page: upstream::page(user) }
-    }
-}
+/// How long a load may take that is not bounded by time.
+const LONGEST: Duration = Duration::from_secs(600);
 
 /// When requests are sent.
 #[derive(Clone, Copy, Debug)]
@@ -70,13 +59,29 @@ pub(crate) struct Load<'a> {
     pub(crate) requests: usize,
 }
 
+/// A fixed number of requests, in a closed loop, however long they take.
+pub(crate) fn burst(address: SocketAddr, questions: &[Question], connections: usize, requests: usize) -> Load<'_> {
+    let (pace, warm_up, window) = (Pace::Closed, Duration::ZERO, LONGEST);
+    Load { address, questions, connections, pace, warm_up, window, requests }
+}
+
 impl Load<'_> {
     /// Bears down on the side; `edge` is called at the beginning and the end of what is measured.
     pub(crate) fn run(&self, edge: impl FnMut()) -> io::Result<Outcome> {
+        Ok(self.run_and_hold(edge)?.0)
+    }
+
+    /// The same, with its connections, which are open until that is dropped.
+    pub(crate) fn run_and_hold(&self, edge: impl FnMut()) -> io::Result<(Outcome, Held)> {
         let mut running = Running::new(self)?;
         running.run(edge)?;
-        Ok(running.outcome)
+        Ok((running.outcome, Held { _connections: running.connections }))
     }
+}
+
+/// Connections that nothing is asked on any more.
+pub(crate) struct Held {
+    _connections: Vec<Connection>,
 }
 
 struct Running<'a> {
@@ -88,6 +93,8 @@ struct Running<'a> {
     /// When requests were due for which no connection was free.
     waiting: VecDeque<Instant>,
     asked: usize,
+    /// Requests without an answer yet.
+    under_way: usize,
     from: Instant,
     until: Instant,
     outcome: Outcome,
@@ -105,7 +112,7 @@ impl<'a> Running<'a> {
         let from = now() + load.warm_up;
         let idle = (0..load.connections).collect();
         let (waiting, outcome, until) = (VecDeque::new(), Outcome::default(), from + load.window);
-        Ok(Self { load, epoll, connections, idle, waiting, asked: 0, from, until, outcome })
+        Ok(Self { load, epoll, connections, idle, waiting, asked: 0, under_way: 0, from, until, outcome })
     }
 
     fn run(&mut self, mut edge: impl FnMut()) -> io::Result<()> {
@@ -137,7 +144,12 @@ impl<'a> Running<'a> {
             }
             self.wait(if is_over { self.until + PATIENCE } else { due.min(self.until) }, &mut events)?;
             for event in events.drain(..) {
-                self.hear(usize::try_from(event.data.u64()).expect("we gave it"))?;
+                let place = usize::try_from(event.data.u64()).expect("we gave it");
+                let flags = event.flags;
+                if flags.contains(epoll::EventFlags::OUT) {
+                    self.write_on(place)?;
+                }
+                self.hear(place)?;
             }
         }
     }
@@ -177,18 +189,36 @@ impl<'a> Running<'a> {
     fn send(&mut self, place: usize, due: Instant) -> io::Result<()> {
         let question = self.asked % self.load.questions.len();
         self.asked += 1;
+        self.under_way += 1;
         match self.connections[place].ask(&self.load.questions[question], question, due) {
-            Ok(()) => Ok(()),
+            Ok(true) => Ok(()),
+            Ok(false) => self.listen(place, epoll::EventFlags::IN | epoll::EventFlags::OUT),
             Err(_) => self.fail(place, Failure::Closed),
         }
+    }
+
+    /// Writes on what did not fit into a connection's socket.
+    fn write_on(&mut self, place: usize) -> io::Result<()> {
+        match self.connections[place].write_on(self.load.questions) {
+            Ok(true) => self.listen(place, epoll::EventFlags::IN),
+            Ok(false) => Ok(()),
+            Err(_) => self.fail(place, Failure::Closed),
+        }
+    }
+
+    fn listen(&self, place: usize, to: epoll::EventFlags) -> io::Result<()> {
+        let data = epoll::EventData::new_u64(place as u64);
+        Ok(epoll::modify(&self.epoll, self.connections[place].stream(), data, to)?)
     }
 
     /// Reads what a connection has to say.
     fn hear(&mut self, place: usize) -> io::Result<()> {
         match self.connections[place].hear(self.load.questions) {
             Ok(Progress::Partial) => Ok(()),
-            Ok(Progress::Answered { due }) => {
+            Ok(Progress::Answered { question, due, cookie }) => {
                 let now = now();
+                self.under_way -= 1;
+                self.outcome.told(question, cookie);
                 let counts = match self.load.pace {
                     Pace::Closed => self.from <= now && now < self.until,
                     Pace::Open(_) => self.from <= due,
@@ -211,6 +241,7 @@ impl<'a> Running<'a> {
     /// Counts a failure, whenever it happens, and puts a new connection in the place of the one that has failed.
     fn fail(&mut self, place: usize, failure: Failure) -> io::Result<()> {
         if self.connections[place].is_asking() {
+            self.under_way -= 1;
             self.outcome.failed(failure);
         }
         self.connections[place] = Connection::open(self.load.address)?;
@@ -230,13 +261,12 @@ impl<'a> Running<'a> {
     }
 
     fn is_done(&self) -> bool {
-        self.waiting.is_empty() && !self.connections.iter().any(Connection::is_asking)
+        self.waiting.is_empty() && self.under_way == 0
     }
 
     /// Counts what was never answered.
     fn give_up(&mut self) {
-        let asking = self.connections.iter().filter(|connection| connection.is_asking()).count();
-        for _ in 0..asking + self.waiting.len() {
+        for _ in 0..self.under_way + self.waiting.len() {
             self.outcome.failed(Failure::NoAnswer);
         }
     }

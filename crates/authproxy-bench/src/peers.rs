@@ -1,7 +1,10 @@
 //! The sides of a comparison: a program in one configuration, and how it is started.
 
+pub(crate) mod apache;
 pub(crate) mod authproxy;
+pub(crate) mod fastapi;
 pub(crate) mod nginx;
+pub(crate) mod plain;
 
 use std::{
     io,
@@ -11,9 +14,19 @@ use std::{
     time::Duration,
 };
 
-use crate::{auth::AuthService, cores::Cores, load::Question, process::Process, stopwatch::ask_until};
+use crate::{
+    auth::AuthService,
+    cores::{Cores, Width},
+    load::{Errand, Question, burst},
+    process::{Family, Process},
+    stopwatch::ask_until,
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Enough to keep a proxy busy with logins.
+const LOGIN_CONNECTIONS: usize = 16;
+/// Logins that are prepared at a time.
+const LOGINS_AT_ONCE: u32 = 50_000;
 
 /// A program in one configuration.
 pub(crate) trait Side {
@@ -26,43 +39,67 @@ pub(crate) trait Side {
     /// What is configured, in a few words.
     fn configuration(&self) -> String;
 
+    /// The requests of a measurement, for a side that is too slow for a window of time.
+    fn requests(&self) -> Option<usize> {
+        None
+    }
+
     /// Starts it and brings it to where the load can begin.
     fn start(&self, stage: &Stage<'_>) -> io::Result<Running>;
 }
 
 /// What every side finds.
+#[derive(Clone, Copy)]
 pub(crate) struct Stage<'a> {
     pub(crate) cores: Cores,
     pub(crate) upstream: SocketAddr,
     pub(crate) auth: &'a AuthService,
-    /// How many sessions the load's requests belong to.
-    pub(crate) sessions: u32,
     /// What sides are run under.
     pub(crate) under: &'a str,
     /// For configurations and logs.
     pub(crate) directory: &'a Path,
+    pub(crate) shape: Shape,
+}
+
+/// What the load is like, as far as a side has to know of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) errand: Errand,
+    pub(crate) connections: usize,
+    /// How many sessions the load's requests belong to.
+    pub(crate) sessions: u32,
+    pub(crate) width: Width,
+    /// Whether the proxy speaks TLS, with HTTP/2 for those who want it.
+    pub(crate) tls: bool,
 }
 
 /// A side that serves, until it is dropped.
 pub(crate) struct Running {
-    pub(crate) process: Process,
+    /// Those whose cost counts.
+    pub(crate) processes: Vec<Process>,
     /// What it needs and what does not count: ends after it.
-    #[expect(dead_code, reason = "held for its end")]
     pub(crate) beside: Vec<Process>,
     pub(crate) address: SocketAddr,
     /// What its load asks, in turn.
     pub(crate) questions: Vec<Question>,
 }
 
+impl Running {
+    /// All its processes whose cost counts, once they exist.
+    pub(crate) fn family(&self) -> io::Result<Family> {
+        Family::of(&self.processes)
+    }
+}
+
 impl Stage<'_> {
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
     /// Starts a program that will listen on `address`, and waits until it does.
     fn serve(&self, command: &[&str], address: SocketAddr, log: &str) -> io::Result<Process> {
         let command: Vec<&str> = self.under.split_ascii_whitespace().chain(command.iter().copied()).collect();
-        self.serve_on(self.cores.proxy(), &command, address, log)
+        self.serve_on(self.cores.proxy(self.shape.width).as_deref(), &command, address, log)
     }
 
     /// The same for what a side needs: on the core of the load.
@@ -70,9 +107,9 @@ impl Stage<'_> {
         self.serve_on(None, command, address, log)
     }
 
-    fn serve_on(&self, core: Option<usize>, command: &[&str], address: SocketAddr, log: &str) -> io::Result<Process> {
+    fn serve_on(&self, cores: Option<&str>, command: &[&str], address: SocketAddr, log: &str) -> io::Result<Process> {
         let log = self.file(log);
-        let mut process = Process::start(command, core, &log)?;
+        let mut process = Process::start(command, cores, &log)?;
         let is_up = ask_until(PATIENCE, || match TcpStream::connect(address) {
             Ok(_) => Some(true),
             Err(_) => process.has_ended().then_some(false),
@@ -82,6 +119,47 @@ impl Stage<'_> {
             _ => Err(io::Error::other(format!("{} does not serve; see {}", command[0], log.display()))),
         }
     }
+
+    /// Waits until a side answers rightly: some listen before they have read all of their configuration.
+    fn await_answers(&self, side: Running) -> io::Result<Running> {
+        let ask = || {
+            let outcome = burst(side.address, &side.questions, 1, 1).run(|| ());
+            (outcome.is_ok_and(|outcome| outcome.answers() == 1)).then_some(())
+        };
+        match ask_until(PATIENCE, ask) {
+            Some(()) => Ok(side),
+            None => Err(io::Error::other(format!("no right answer; see the logs in {}", self.directory.display()))),
+        }
+    }
+
+    /// The questions of users without sessions; their cookie is as long as a session's, so that all sides read as much.
+    fn questions_of_strangers(&self) -> Vec<Question> {
+        (0..self.shape.sessions).map(|user| Question::new(self.shape.errand, user, &stranger(user))).collect()
+    }
+}
+
+/// A cookie as long as a session's, another one for each user.
+fn stranger(user: u32) -> String {
+    format!("session_id={user:x>43}")
+}
+
+/// Logs in users 0, 1, 2, …; the cookie of each, as a request carries it.
+pub(crate) fn log_in(address: SocketAddr, users: u32) -> io::Result<Vec<String>> {
+    let mut cookies = Vec::new();
+    let mut first = 0;
+    while first < users {
+        let end = users.min(first + LOGINS_AT_ONCE);
+        let questions: Vec<_> = (first..end).map(Question::login).collect();
+        let connections = LOGIN_CONNECTIONS.min(questions.len());
+        let mut outcome = burst(address, &questions, connections, questions.len()).run(|| ())?;
+        outcome.cookies.sort_unstable();
+        cookies.extend(outcome.cookies.drain(..).map(|(_, cookie)| cookie));
+        if cookies.len() != end as usize {
+            return Err(io::Error::other(format!("not every login was one: {:?}", outcome.failures())));
+        }
+        first = end;
+    }
+    Ok(cookies)
 }
 
 /// A port that is free now.
@@ -90,8 +168,35 @@ fn free_address() -> io::Result<SocketAddr> {
 }
 
 /// The first line that a program prints when it is asked for its version.
-fn version_of(program: &Path, flag: &str) -> io::Result<String> {
-    let output = Command::new(program).arg(flag).stdin(Stdio::null()).output()?;
+fn version_of(program: &Path, arguments: &[&str]) -> io::Result<String> {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().map_err(|error| {
+        io::Error::new(error.kind(), format!("{}: {error}; scripts/bench installs the peers", program.display()))
+    })?;
     let text = [output.stdout, output.stderr].concat();
-    Ok(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_owned())
+    let text = String::from_utf8_lossy(&text);
+    Ok(version_in(&text).to_owned())
+}
+
+/// What follows the last "version:" of the first line that says something, or all of that line.
+fn version_in(text: &str) -> &str {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    line.rsplit(['v', 'V']).find_map(|part| part.strip_prefix("ersion:")).unwrap_or(line).trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_found_in_what_programs_print() {
+        for (text, version) in [
+            ("nginx version: nginx/1.22.1\n", "nginx/1.22.1"),
+            ("\n/usr/bin/envoy  version: 9e55/1.40.0\n", "9e55/1.40.0"),
+            ("Version:      3.7.15\nCodename: x\n", "3.7.15"),
+            ("authproxy 0.1.0\n", "authproxy 0.1.0"),
+            ("v2.11.7 h1:x\n", "v2.11.7 h1:x"),
+        ] {
+            assert_eq!(version_in(text), version);
+        }
+    }
 }

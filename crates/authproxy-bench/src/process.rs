@@ -25,12 +25,11 @@ pub(crate) struct Family {
 }
 
 impl Process {
-    /// Starts a program on a core, with its output in a file. It ends when this process does, whatever happens.
-    pub(crate) fn start(command: &[&str], core: Option<usize>, log: &Path) -> io::Result<Self> {
-        let core = core.map(|core| core.to_string());
+    /// Starts a program on some cores, as `taskset` takes them, with its output in a file. It ends when this process does, whatever happens.
+    pub(crate) fn start(command: &[&str], cores: Option<&str>, log: &Path) -> io::Result<Self> {
         let mut words = vec!["setpriv", "--pdeathsig", "TERM"];
-        if let Some(core) = &core {
-            words.extend(["taskset", "-c", core]);
+        if let Some(cores) = cores {
+            words.extend(["taskset", "-c", cores]);
         }
         words.extend(command);
         let log = File::create(log)?;
@@ -51,22 +50,8 @@ impl Process {
     }
 
     /// It and its descendants.
-    pub(crate) fn family(&self) -> io::Result<Family> {
-        let mut parents = Vec::new();
-        for entry in fs::read_dir("/proc")? {
-            let Some(id) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-            // It may have ended meanwhile.
-            if let Some(parent) = stat(id).and_then(|stat| stat.field(PARENT)) {
-                parents.push((id, parent));
-            }
-        }
-        let mut members = vec![self.child.id()];
-        let mut looked_at = 0;
-        while let Some(&member) = members.get(looked_at) {
-            looked_at += 1;
-            members.extend(parents.iter().filter(|(_, parent)| *parent == u64::from(member)).map(|(id, _)| id));
-        }
-        Ok(Family { members })
+    fn family(&self) -> io::Result<Family> {
+        Family::of(std::slice::from_ref(self))
     }
 
     fn stop(&mut self) {
@@ -101,6 +86,25 @@ impl Drop for Process {
 }
 
 impl Family {
+    /// Some processes and their descendants.
+    pub(crate) fn of(processes: &[Process]) -> io::Result<Self> {
+        let mut parents = Vec::new();
+        for entry in fs::read_dir("/proc")? {
+            let Some(id) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            // It may have ended meanwhile.
+            if let Some(parent) = stat(id).and_then(|stat| stat.field(PARENT)) {
+                parents.push((id, parent));
+            }
+        }
+        let mut members: Vec<u32> = processes.iter().map(|process| process.child.id()).collect();
+        let mut looked_at = 0;
+        while let Some(&member) = members.get(looked_at) {
+            looked_at += 1;
+            members.extend(parents.iter().filter(|(_, parent)| *parent == u64::from(member)).map(|(id, _)| id));
+        }
+        Ok(Self { members })
+    }
+
     /// User and system time of all threads until now, and of children that were waited for.
     pub(crate) fn cpu_time(&self) -> Duration {
         let times = [USER_TIME, SYSTEM_TIME, CHILDRENS_USER_TIME, CHILDRENS_SYSTEM_TIME];

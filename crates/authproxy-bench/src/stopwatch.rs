@@ -1,11 +1,22 @@
 //! Real time: what is measured here, so the rule that clocks are injected does not hold.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Now.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// Seconds since 1970, for tokens that others read.
+#[expect(clippy::disallowed_methods, reason = "a benchmark's tokens are judged by real programs")]
+pub(crate) fn unix_time() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Lets time pass.
+pub(crate) fn wait(duration: Duration) {
+    ask_until(duration, || None::<()>);
 }
 
 /// Asks again and again, a few milliseconds apart, until there is an answer; `None` when there was none in time.

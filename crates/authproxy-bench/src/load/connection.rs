@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Question, outcome::Failure};
+use super::{
+    outcome::Failure,
+    question::{Head, Question},
+};
 
 const MOST_FIELDS: usize = 64;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -16,6 +19,8 @@ pub(super) struct Connection {
     stream: TcpStream,
     /// What has arrived of the answer.
     arrived: Vec<u8>,
+    /// What is still to be written of the request.
+    unsent: usize,
     asking: Option<Asking>,
 }
 
@@ -31,7 +36,10 @@ pub(super) enum Progress {
     Partial,
     /// It is whole and right.
     Answered {
+        question: usize,
         due: Instant,
+        /// What it sets, without attributes.
+        cookie: Option<String>,
     },
 }
 
@@ -40,7 +48,7 @@ impl Connection {
         let stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
-        Ok(Self { stream, arrived: Vec::with_capacity(16 * 1024), asking: None })
+        Ok(Self { stream, arrived: Vec::new(), unsent: 0, asking: None })
     }
 
     pub(super) fn stream(&self) -> &TcpStream {
@@ -51,9 +59,31 @@ impl Connection {
         self.asking.is_some()
     }
 
-    pub(super) fn ask(&mut self, question: &Question, place: usize, due: Instant) -> io::Result<()> {
+    /// Writes as much of a question as the socket takes; whether it took all.
+    pub(super) fn ask(&mut self, question: &Question, place: usize, due: Instant) -> io::Result<bool> {
         self.asking = Some(Asking { question: place, due });
-        self.stream.write_all(&question.bytes)
+        self.unsent = question.bytes.len();
+        self.write(question)
+    }
+
+    /// Writes on, when the socket takes more; whether there is nothing left.
+    pub(super) fn write_on(&mut self, questions: &[Question]) -> io::Result<bool> {
+        match self.asking {
+            Some(asking) => self.write(&questions[asking.question]),
+            None => Ok(true),
+        }
+    }
+
+    fn write(&mut self, question: &Question) -> io::Result<bool> {
+        while self.unsent > 0 {
+            match self.stream.write(&question.bytes[question.bytes.len() - self.unsent..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => self.unsent -= written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
     }
 
     /// Reads once.
@@ -65,73 +95,85 @@ impl Connection {
             Ok(0) | Err(_) => return Err(Failure::Closed),
         };
         let Some(Asking { question, due }) = self.asking else { return Err(Failure::Unasked) };
-        let page = &questions[question].page;
-        let is_whole = if self.arrived.is_empty() {
-            let is_whole = is_right(arrived, page)?;
-            if !is_whole {
+        let cookie = if self.arrived.is_empty() {
+            let judged = judge(arrived, &questions[question])?;
+            if judged.is_none() {
                 self.arrived.extend_from_slice(arrived);
             }
-            is_whole
+            judged
         } else {
             self.arrived.extend_from_slice(arrived);
-            is_right(&self.arrived, page)?
+            judge(&self.arrived, &questions[question])?
         };
-        if !is_whole {
-            return Ok(Progress::Partial);
-        }
+        let Some(cookie) = cookie else { return Ok(Progress::Partial) };
         self.arrived.clear();
         self.asking = None;
-        Ok(Progress::Answered { due })
+        Ok(Progress::Answered { question, due, cookie })
     }
 }
 
-/// Whether the answer is whole; an error when it is not the right one.
-fn is_right(answer: &[u8], page: &[u8]) -> Result<bool, Failure> {
+/// The cookie that an answer sets, if any; `None` while it is not whole, and an error when it is not the right one.
+#[expect(clippy::option_option, reason = "not whole, whole without a cookie, whole with one")]
+fn judge(answer: &[u8], question: &Question) -> Result<Option<Option<String>>, Failure> {
     let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
     let mut head = httparse::Response::new(&mut fields);
     let begin = match head.parse(answer) {
         Ok(httparse::Status::Complete(begin)) => begin,
-        Ok(httparse::Status::Partial) => return Ok(false),
+        Ok(httparse::Status::Partial) => return Ok(None),
         Err(_) => return Err(Failure::Malformed),
     };
-    let status = head.code.unwrap_or_default();
-    if !(200..300).contains(&status) {
-        return Err(Failure::Status(status));
+    let field =
+        |name: &str| head.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value);
+    let cookie = field("set-cookie");
+    let length = question.judge_head(&Head {
+        status: head.code.unwrap_or_default(),
+        length: field("content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok()),
+        authorization: field("authorization"),
+        cookie,
+    })?;
+    let body = &answer[begin..];
+    if body.len() < length {
+        return Ok(None);
     }
-    let length = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-length"));
-    let length = length.and_then(|field| std::str::from_utf8(field.value).ok()?.parse::<usize>().ok());
-    if length != Some(page.len()) {
+    if body.len() > length || !question.is_right_body(body) {
         return Err(Failure::WrongBody);
     }
-    let body = &answer[begin..];
-    if body.len() < page.len() {
-        return Ok(false);
-    }
-    if body == page { Ok(true) } else { Err(Failure::WrongBody) }
+    let pair = cookie.and_then(|cookie| cookie.split(|byte| *byte == b';').next());
+    Ok(Some(pair.map(|pair| String::from_utf8_lossy(pair).into_owned())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{load::Errand, upstream};
 
-    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n";
+    fn question() -> Question {
+        Question::new(Errand::Page, 7, "session_id=x")
+    }
+
+    fn answer(body: &[u8]) -> Vec<u8> {
+        let length = body.len();
+        [format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nSet-Cookie: a=b; Path=/\r\n\r\n").as_bytes(), body]
+            .concat()
+    }
 
     #[test]
     fn an_answer_is_right_when_it_is_whole_and_every_byte_is() {
-        let answer = [HEAD, b"abc"].concat();
-        for end in 0..answer.len() {
-            assert_eq!(is_right(&answer[..end], b"abc"), Ok(false), "{end}");
+        let page = upstream::page(7);
+        let whole = answer(&page);
+        for end in 0..whole.len() {
+            assert_eq!(judge(&whole[..end], &question()), Ok(None), "{end}");
         }
-        assert_eq!(is_right(&answer, b"abc"), Ok(true));
-        assert_eq!(is_right(&answer, b"abd"), Err(Failure::WrongBody));
-        assert_eq!(is_right(&[&answer, &b"d"[..]].concat(), b"abc"), Err(Failure::WrongBody));
-        assert_eq!(is_right(&answer, b"abcd"), Err(Failure::WrongBody));
+        assert_eq!(judge(&whole, &question()), Ok(Some(Some("a=b".into()))));
+        assert_eq!(judge(&[&whole, &b"d"[..]].concat(), &question()), Err(Failure::WrongBody));
+        assert_eq!(judge(&answer(&upstream::page(8)), &question()), Err(Failure::WrongBody));
+        assert_eq!(judge(&answer(&page[1..]), &question()), Err(Failure::WrongBody));
     }
 
     #[test]
     fn an_answer_without_a_length_or_with_another_status_is_a_failure() {
-        assert_eq!(is_right(b"HTTP/1.1 200 OK\r\n\r\n", b""), Err(Failure::WrongBody));
-        assert_eq!(is_right(b"HTTP/1.1 401 No\r\n\r\n", b""), Err(Failure::Status(401)));
-        assert_eq!(is_right(b"220 mail\r\n", b""), Err(Failure::Malformed));
+        assert_eq!(judge(b"HTTP/1.1 200 OK\r\n\r\n", &question()), Err(Failure::WrongBody));
+        assert_eq!(judge(b"HTTP/1.1 401 No\r\n\r\n", &question()), Err(Failure::Status(401)));
+        assert_eq!(judge(b"220 mail\r\n", &question()), Err(Failure::Malformed));
     }
 }

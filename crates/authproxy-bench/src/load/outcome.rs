@@ -25,6 +25,8 @@ pub(crate) struct Outcome {
     /// Of each right answer, in microseconds.
     latencies: Vec<u32>,
     failures: BTreeMap<Failure, u64>,
+    /// What answers have set, by the question's place.
+    pub(crate) cookies: Vec<(usize, String)>,
     /// How long the window was in fact.
     pub(crate) elapsed: Duration,
 }
@@ -32,6 +34,10 @@ pub(crate) struct Outcome {
 impl Outcome {
     pub(super) fn answered(&mut self, latency: Duration) {
         self.latencies.push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
+    }
+
+    pub(super) fn told(&mut self, question: usize, cookie: Option<String>) {
+        self.cookies.extend(cookie.map(|cookie| (question, cookie)));
     }
 
     pub(super) fn failed(&mut self, failure: Failure) {

@@ -1,16 +1,17 @@
-//! What the comparison ran on.
+//! What a run ran on, and when.
 
-use std::{fmt, fs};
+use std::{fmt, fs, process::Command};
 
 use serde::Serialize;
 
 /// A machine, and how busy others keep it.
 #[derive(Debug, Serialize)]
 pub(super) struct Machine {
+    date: String,
     processor: String,
     cores: usize,
     kernel: String,
-    /// The 15-minute average of running processes at the end; the comparison itself makes about two.
+    /// The 15-minute average of running processes at the end; a run itself makes about two.
     busy: f64,
 }
 
@@ -23,7 +24,9 @@ impl Machine {
             .filter(|line| line.starts_with("model name"))
             .filter_map(|line| line.split_once(": ").map(|(_, name)| name))
             .collect();
+        let date = Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]).output();
         Self {
+            date: date.map(|date| String::from_utf8_lossy(&date.stdout).trim().to_owned()).unwrap_or_default(),
             processor: models.first().copied().unwrap_or("unknown").to_owned(),
             cores: cpus.lines().filter(|line| line.starts_with("processor")).count(),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
@@ -34,7 +37,7 @@ impl Machine {
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { processor, cores, kernel, busy } = self;
-        write!(f, "{processor}, {cores} cores, Linux {kernel}, load average {busy}")
+        let Self { date, processor, cores, kernel, busy } = self;
+        write!(f, "{date}; {processor}, {cores} cores, Linux {kernel}, load average {busy} at the end")
     }
 }
