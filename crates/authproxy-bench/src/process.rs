@@ -32,11 +32,14 @@ impl Process {
             words.extend(["taskset", "-c", cores]);
         }
         words.extend(command);
+        // What programs leave behind for themselves goes where their logs go.
+        let home = log.parent().unwrap_or(log).to_owned();
         let log = File::create(log)?;
         let child = Command::new(words[0])
             .args(&words[1..])
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .env("HOME", home)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

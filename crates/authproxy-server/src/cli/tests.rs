@@ -378,9 +378,7 @@ fn an_instance_that_listens_everywhere_is_asked_on_loopback() {
 }
 
 fn listening(listen: SocketAddr) -> Config {
-    let mut config = Config::default();
-    config.listen = listen;
-    config
+    Config { listen, ..Config::default() }
 }
 
 #[test]

@@ -12,8 +12,11 @@ fn decoder(method: &Method, text: &str) -> (Result<Decoder, Malformed>, BytesMut
     (Decoder::of(&head, method), unread)
 }
 
-/// All that comes of a body whose bytes arrive in these pieces: data, trailers, and what is left behind its end.
-fn decoded(head: &str, pieces: &[&[u8]]) -> Result<(Vec<u8>, Option<HeaderMap>, Vec<u8>), Malformed> {
+/// A body's data, its trailers, and what is left behind its end.
+type Whole = (Vec<u8>, Option<HeaderMap>, Vec<u8>);
+
+/// All that comes of a body whose bytes arrive in these pieces.
+fn decoded(head: &str, pieces: &[&[u8]]) -> Result<Whole, Malformed> {
     let (decoder, mut unread) = decoder(&Method::GET, head);
     let mut decoder = decoder?;
     let (mut data, mut trailers) = (Vec::new(), None);
