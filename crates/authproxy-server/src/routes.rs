@@ -203,14 +203,14 @@ pub fn is_ours(path: &str) -> bool {
     may_be_ours(path) && TABLE.iter().any(|row| row.reaches(&row.method, path))
 }
 
-/// Whether some row has a path with this first letter and this length; most forwarded requests are seen off here.
+/// Whether some row has a path with this second letter and this length; most forwarded requests are seen off here.
 fn may_be_ours(path: &str) -> bool {
-    /// The lengths below 64 of all paths with a first letter, by the letter's last five bits; a bit each.
+    /// The lengths below 64 of all paths with a second letter, by the letter's last five bits; a bit each.
     static LENGTHS: [u64; 32] = {
         let (mut lengths, mut at) = ([0; 32], 0);
         while at < TABLE.len() {
             let path = TABLE[at].path.as_bytes();
-            lengths[(path[1] & 31) as usize] |= match TABLE[at].reach {
+            lengths[(path[2] & 31) as usize] |= match TABLE[at].reach {
                 Reach::Exact => 1 << path.len(),
                 Reach::Below => u64::MAX << path.len(),
             };
@@ -220,7 +220,7 @@ fn may_be_ours(path: &str) -> bool {
     };
     // All paths that are longer count as 63 bytes: only rows that reach below theirs have those.
     let length = path.len().min(63);
-    path.as_bytes().get(1).is_some_and(|letter| LENGTHS[usize::from(letter & 31)] >> length & 1 == 1)
+    path.as_bytes().get(2).is_some_and(|letter| LENGTHS[usize::from(letter & 31)] >> length & 1 == 1)
 }
 
 /// The value of `Allow` for a path; empty where no row has it.
