@@ -72,7 +72,7 @@ impl Wire {
     }
 
     /// Whether it can carry another request: the upstream has neither closed it nor said anything unasked.
-    pub(super) fn is_quiet(&mut self) -> bool {
+    fn is_quiet(&mut self) -> bool {
         let mut unasked = [MaybeUninit::uninit()];
         let mut nobody = Context::from_waker(Waker::noop());
         Pin::new(&mut self.0).poll_read(&mut nobody, &mut ReadBuf::uninit(&mut unasked)).is_pending()
@@ -88,8 +88,13 @@ impl Wire {
         request: Outgoing<'_>,
         mut interim: impl FnMut(StatusCode, &HeaderMap),
     ) -> Result<Response<AnswerBody>, Failed> {
+        let mut wire = self;
+        after_the_others().await;
+        if !wire.is_quiet() {
+            return Err(Failed::Unsent(request.body, ErrorKind::ConnectionReset.into()));
+        }
         let mut exchange = Exchange {
-            reading: Reading::new(self.0),
+            reading: Reading::new(wire.0),
             unread: BytesMut::new(),
             unsent: request.bytes,
             written: 0,
@@ -98,7 +103,6 @@ impl Wire {
             body: Some(request.body),
             streaming: None,
         };
-        after_the_others().await;
         let (head, decoder) = poll_fn(|cx| exchange.poll_head(cx, request.method, &mut interim)).await?;
         Ok(head.map(|()| exchange.into_answer(decoder)))
     }

@@ -59,19 +59,13 @@ impl Shelves {
 }
 
 impl Shelf {
-    /// The connection that rested last, if it can carry another request.
+    /// The connection that rested last. Its upstream may have closed it; whoever sends finds out.
     pub(super) fn take(&self) -> Option<Wire> {
         let mut resting = lock(&self.resting);
         if resting.last()?.0.elapsed() >= LONGEST_REST {
             resting.clear(); // those below have rested even longer
-            return None;
         }
-        while let Some((_, mut wire)) = resting.pop() {
-            if wire.is_quiet() {
-                return Some(wire);
-            }
-        }
-        None
+        resting.pop().map(|(_, wire)| wire)
     }
 
     /// The connection that all share, where the upstream speaks HTTP/2.
