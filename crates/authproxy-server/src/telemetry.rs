@@ -7,6 +7,8 @@ use tracing::Level;
 
 /// The name of the header that carries a request's id, both ways.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The name of the header that carries a trace (W3C Trace Context, section 3.2).
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The most characters that a request id, or one logged value, may have.
 const ID_LIMIT: usize = 64;
@@ -41,6 +43,27 @@ impl RequestId {
     pub(crate) fn as_str(&self) -> &str {
         self.0.to_str().expect("checked when it was made")
     }
+}
+
+/// Whether a trace is to be taken over.
+pub(crate) fn has_trace(headers: &HeaderMap) -> bool {
+    let mut traces = headers.get_all(TRACEPARENT).iter();
+    traces.next().is_some_and(is_traceparent) && traces.next().is_none()
+}
+
+/// W3C Trace Context, section 3.2.2, version 00.
+fn is_traceparent(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    let hex = |part: &[u8]| part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let zero = |part: &[u8]| part.iter().all(|byte| *byte == b'0');
+    bytes.len() == 55
+        && bytes.starts_with(b"00-")
+        && (bytes[35], bytes[52]) == (b'-', b'-')
+        && hex(&bytes[3..35])
+        && hex(&bytes[36..52])
+        && hex(&bytes[53..])
+        && !zero(&bytes[3..35])
+        && !zero(&bytes[36..52])
 }
 
 /// The beginning of a trace for a request that has none (W3C Trace Context, section 3.2): not sampled.
@@ -218,6 +241,23 @@ mod tests {
             assert!(!replaced.contains(&id.as_str()));
         }
         assert_ne!(of(&[]), of(&[]));
+    }
+
+    #[test]
+    fn a_trace_is_taken_over_only_when_it_is_one() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert!(is_traceparent(&HeaderValue::from_static(good)));
+        for bad in [
+            "",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0",
+            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+        ] {
+            assert!(!is_traceparent(&HeaderValue::from_str(bad).expect("a header value")), "{bad}");
+        }
+        assert!(is_traceparent(&traceparent()));
     }
 
     #[test]

@@ -18,13 +18,12 @@ use crate::{
     cookie::{self, SessionCookie},
     origin::Origins,
     service::Peer,
-    telemetry::{RequestId, X_REQUEST_ID, traceparent},
+    telemetry::{RequestId, TRACEPARENT, X_REQUEST_ID, has_trace, traceparent},
 };
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Meant for one connection only (RFC 9110, section 7.6.1). `TE` and `Upgrade` are looked at one by one; `Trailer`
 /// crosses, because without it no trailer does.
@@ -380,27 +379,6 @@ fn lists(value: &HeaderValue, word: &str) -> bool {
         let end = item.iter().position(|byte| *byte == b';').unwrap_or(item.len());
         item[..end].trim_ascii().eq_ignore_ascii_case(word.as_bytes())
     })
-}
-
-/// Whether a trace is to be taken over.
-fn has_trace(headers: &HeaderMap) -> bool {
-    let mut traces = headers.get_all(TRACEPARENT).iter();
-    traces.next().is_some_and(is_traceparent) && traces.next().is_none()
-}
-
-/// W3C Trace Context, section 3.2.2, version 00.
-fn is_traceparent(value: &HeaderValue) -> bool {
-    let bytes = value.as_bytes();
-    let hex = |part: &[u8]| part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let zero = |part: &[u8]| part.iter().all(|byte| *byte == b'0');
-    bytes.len() == 55
-        && bytes.starts_with(b"00-")
-        && (bytes[35], bytes[52]) == (b'-', b'-')
-        && hex(&bytes[3..35])
-        && hex(&bytes[36..52])
-        && hex(&bytes[53..])
-        && !zero(&bytes[3..35])
-        && !zero(&bytes[36..52])
 }
 
 #[cfg(test)]
