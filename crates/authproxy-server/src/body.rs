@@ -1,6 +1,7 @@
 //! Bodies: a request's, read whole, bounded in size and in time; an answer's, at hand or streamed from an upstream.
 
 use std::{
+    io,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -10,13 +11,49 @@ use bytes::{Buf, Bytes};
 use http::{HeaderMap, header::CONTENT_LENGTH};
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
 use zeroize::Zeroizing;
 
 use crate::{
     forward::{Download, DownloadError},
     problem::Problem,
+    server::Incoming,
 };
+
+/// A request's body, as it arrives.
+pub(crate) enum RequestBody {
+    Empty,
+    Http1(Incoming),
+    Http2(hyper::body::Incoming),
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Http1(body) => Pin::new(body).poll_frame(cx),
+            Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(io::Error::other),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Http1(body) => body.size_hint(),
+            Self::Http2(body) => body.size_hint(),
+        }
+    }
+}
 
 /// An answer's body.
 pub(crate) enum Body {
@@ -63,7 +100,7 @@ impl http_body::Body for Body {
 ///
 /// The bytes are wiped when they are dropped: they may hold a password.
 pub(crate) async fn read(
-    mut body: Incoming,
+    mut body: RequestBody,
     headers: &HeaderMap,
     limit: usize,
     within: Duration,

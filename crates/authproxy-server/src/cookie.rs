@@ -6,7 +6,7 @@ use authproxy_core::session::SessionId;
 use cookie::{Cookie, SameSite};
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-use crate::framing::split;
+use crate::ascii::split;
 
 /// The name and the attributes of our cookie, fixed by the public origin's scheme.
 #[derive(Clone, Copy, Debug)]

@@ -32,7 +32,6 @@ use http::{
     request::Parts,
     uri::PathAndQuery,
 };
-use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 pub use self::connect::TrustError;
@@ -47,6 +46,7 @@ pub(crate) use self::{
     live::Live,
 };
 use crate::{
+    body::RequestBody,
     config::{RouteAccess, RouteConfig},
     csrf, login_page,
     problem::Problem,
@@ -131,7 +131,7 @@ pub(crate) async fn handle(
     app: &App,
     destination: Destination<'_>,
     head: &Parts,
-    body: Incoming,
+    body: RequestBody,
     session: Result<&SessionId, Problem>,
     peer: Peer,
     request_id: &RequestId,

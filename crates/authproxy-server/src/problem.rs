@@ -16,7 +16,7 @@ use crate::{
     cookie::{Conflicting, SessionCookie},
     csrf::CrossSite,
     forward::UpstreamError,
-    framing::Refusal,
+    heads::Refusal,
     response::{self, Response},
     telemetry::Verdict,
     validate::{BodyError, Invalid},

@@ -15,6 +15,7 @@ use tokio::{net::TcpListener, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::accept::Connections;
+pub(crate) use self::http1::{Incoming, Interim};
 use crate::{
     config::{Config, RouteMistakes, check_routes},
     forward::TrustError,

@@ -19,12 +19,11 @@ use http::{
     header::{ALLOW, SET_COOKIE},
     request::Parts,
 };
-use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
 use crate::{
-    body::{self, Body},
+    body::{self, Body, RequestBody},
     config::{Config, IpNet, LimitsConfig, RouteAccess, TokenDelivery, VerifyConfig},
     cookie::{Presented, SessionCookie},
     cors, csrf,
@@ -34,7 +33,7 @@ use crate::{
     problem::Problem,
     response::{self, Response},
     routes::{Credential, CsrfRule, Resolved, Route, resolve},
-    socket::Interim,
+    server::Interim,
     target,
     telemetry::{Answered, RequestId, Verdict, X_REQUEST_ID},
 };
@@ -155,7 +154,7 @@ impl App {
     }
 
     /// Answers a request, whatever it is and whatever goes wrong.
-    pub(crate) async fn answer(&self, request: http::Request<Incoming>, peer: Peer) -> Response {
+    pub(crate) async fn answer(&self, request: http::Request<RequestBody>, peer: Peer) -> Response {
         let began = Instant::now();
         let (head, body) = request.into_parts();
         let id = RequestId::of(&head.headers);
@@ -186,7 +185,7 @@ impl App {
     async fn guard(
         &self,
         head: &Parts,
-        body: Incoming,
+        body: RequestBody,
         peer: Peer,
         id: &RequestId,
         seen: &mut Seen,
@@ -211,7 +210,7 @@ impl App {
         &self,
         route: Route,
         head: &Parts,
-        body: Incoming,
+        body: RequestBody,
         peer: Peer,
         seen: &mut Seen,
     ) -> Result<Response, Problem> {
@@ -238,7 +237,7 @@ impl App {
     async fn forward(
         &self,
         head: &Parts,
-        body: Incoming,
+        body: RequestBody,
         peer: Peer,
         id: &RequestId,
         seen: &mut Seen,

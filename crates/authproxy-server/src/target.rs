@@ -7,7 +7,7 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use crate::{framing::alphanumeric_or, problem::Problem};
+use crate::{ascii::alphanumeric_or, problem::Problem};
 
 /// Lets only requests through that are addressed to an origin server. This is never an open proxy: the authority of
 /// an absolute target is looked at here and decides nothing.

@@ -5,12 +5,12 @@
 //! of their map. ARCHITECTURE.md has the figure and the command behind it.
 //!
 //! [`Wire::exchange`] sends a request (`request.rs`) and reads the answer's head (`head.rs`); [`AnswerBody`] is what
-//! follows, cut out of the connection's bytes by `decoder.rs`. A streamed request body has a task of its own
+//! follows (`delimit.rs`), cut out of the connection's bytes. A streamed request body has a task of its own
 //! (`streaming.rs`), so that neither body waits for the other. Whatever could be read in two ways is not read at all,
 //! and a connection on which anything unexpected came is never used again.
 
 mod answer;
-mod decoder;
+mod delimit;
 mod head;
 mod io;
 mod request;
@@ -33,8 +33,9 @@ pub(super) use self::{
     io::Io,
     request::Outgoing,
 };
-use self::{decoder::Decoder, io::Reading, streaming::Streaming};
+use self::{delimit::Rest, io::Reading, streaming::Streaming};
 use super::upload::Upload;
+use crate::http1::{decoder::BadBody, reading::poll_fill};
 
 /// Why an answer could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,10 +48,8 @@ pub(crate) enum Malformed {
     Length,
     #[error("a transfer coding that is not known")]
     Coding,
-    #[error("a chunk that is none")]
-    Chunk,
-    #[error("trailers that are none")]
-    Trailers,
+    #[error(transparent)]
+    Body(#[from] BadBody),
 }
 
 /// Why an exchange came to no answer.
@@ -103,8 +102,8 @@ impl Wire {
             body: Some(request.body),
             streaming: None,
         };
-        let (head, decoder) = poll_fn(|cx| exchange.poll_head(cx, request.method, &mut interim)).await?;
-        Ok(head.map(|()| exchange.into_answer(decoder)))
+        let (head, rest) = poll_fn(|cx| exchange.poll_head(cx, request.method, &mut interim)).await?;
+        Ok(head.map(|()| exchange.into_answer(rest)))
     }
 }
 
@@ -124,7 +123,7 @@ struct Exchange {
     streaming: Option<Streaming>,
 }
 
-type Head = (Response<()>, Decoder);
+type Head = (Response<()>, Rest);
 
 impl Exchange {
     fn poll_head(
@@ -137,7 +136,7 @@ impl Exchange {
             return Poll::Ready(Err(error));
         }
         loop {
-            match ready!(poll_fill(&mut self.reading, &mut self.unread, cx)) {
+            match ready!(poll_fill(&mut self.reading, &mut self.unread, 0, cx)) {
                 Ok(1..) => {}
                 Ok(0) => return Poll::Ready(Err(self.closed(ErrorKind::UnexpectedEof.into()))),
                 Err(error) => return Poll::Ready(Err(self.closed(error))),
@@ -148,8 +147,8 @@ impl Exchange {
                     interim(status, head.headers());
                     continue;
                 }
-                let decoder = Decoder::of(&head, method).map_err(Failed::Malformed)?;
-                return Poll::Ready(Ok((head, decoder)));
+                let rest = delimit::rest(&head, method).map_err(Failed::Malformed)?;
+                return Poll::Ready(Ok((head, rest)));
             }
         }
     }
@@ -186,8 +185,8 @@ impl Exchange {
         Failed::Closed(self.broken.take().unwrap_or(error))
     }
 
-    fn into_answer(self, decoder: Decoder) -> AnswerBody {
-        AnswerBody::new(self.reading, self.unread, decoder, self.streaming, self.is_out)
+    fn into_answer(self, rest: Rest) -> AnswerBody {
+        AnswerBody::new(self.reading, self.unread, rest, self.streaming, self.is_out)
     }
 }
 
@@ -203,16 +202,4 @@ async fn after_the_others() {
         Poll::Pending
     })
     .await;
-}
-
-/// How much is read at once into the stack, so that connections at rest hold no memory.
-const READ_BYTES: usize = 16 * 1024;
-
-/// Reads what there is; 0 at the connection's end.
-fn poll_fill(reading: &mut Reading, unread: &mut BytesMut, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
-    let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
-    let mut read = ReadBuf::uninit(&mut space);
-    ready!(Pin::new(reading).poll_read(cx, &mut read))?;
-    unread.extend_from_slice(read.filled());
-    Poll::Ready(Ok(read.filled().len()))
 }

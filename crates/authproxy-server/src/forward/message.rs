@@ -13,7 +13,7 @@ use super::{
     http1::Outgoing,
     upload::Upload,
 };
-use crate::socket::Interim;
+use crate::server::Interim;
 
 /// A request without its body.
 pub(crate) struct Message<'a> {

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::framing::alphanumeric_or;
+use crate::ascii::alphanumeric_or;
 
 /// A path that means different things to different readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

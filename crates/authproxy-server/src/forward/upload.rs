@@ -11,11 +11,10 @@ use bytes::Bytes;
 use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::headers;
-use crate::{config::RouteConfig, problem::Problem};
+use crate::{body::RequestBody, config::RouteConfig, problem::Problem};
 
 /// The largest body that is kept for a second try.
 const KEPT: u64 = 64 * 1024;
@@ -30,7 +29,7 @@ pub(crate) enum Upload {
 
 /// A body that is read as fast as the upstream takes it, up to a limit, and without long silences.
 pub(crate) struct Streamed {
-    body: Incoming,
+    body: RequestBody,
     left: u64,
     patience: Duration,
     timer: Pin<Box<Sleep>>,
@@ -72,7 +71,7 @@ impl Source {
     /// # Errors
     ///
     /// [`Problem::BodyTooLarge`] when it says that it is; others when a small one cannot be read.
-    pub(crate) async fn of(body: Incoming, route: &RouteConfig) -> Result<Self, Problem> {
+    pub(crate) async fn of(body: RequestBody, route: &RouteConfig) -> Result<Self, Problem> {
         let (limit, patience) = (route.body_limit, route.idle_timeout);
         if body.is_end_stream() {
             return Ok(Self::Kept(Bytes::new()));

@@ -4,23 +4,25 @@ use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::select;
 use http::Request;
-use hyper::body::Incoming;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{http1, http2, refusal};
+use super::{
+    http1::{self, Interim},
+    http2, refusal,
+};
 use crate::{
+    body::RequestBody,
     config::LimitsConfig,
     problem::Problem,
     response::Response,
     seldom::Seldom,
     service::{App, Peer},
-    socket::{Busy, Interim, Patience, Socket},
+    socket::Patience,
     tls::{Accepted, Tls},
     workers::Workers,
 };
@@ -107,7 +109,7 @@ impl Connections {
         if let Ok(slot) = self.slots.clone().try_acquire_owned() {
             // Together, so that requests count themselves on this connection and not on what all workers share.
             let (asked, cut_off) = (Arc::new((self.app.clone(), peer)), self.cut_off.clone());
-            let answer = move |request: Request<Incoming>, interim| {
+            let answer = move |request: Request<RequestBody>, interim| {
                 let asked = asked.clone();
                 async move {
                     let (app, peer) = &*asked;
@@ -172,7 +174,7 @@ impl Connections {
 /// Serves one connection. Its errors are its own: they end it, and nothing else.
 async fn serve<A, F>(stream: TcpStream, tls: Option<Tls>, patience: Patience, draining: CancellationToken, answer: A)
 where
-    A: Fn(Request<Incoming>, Option<Interim>) -> F,
+    A: Fn(Request<RequestBody>, Option<Interim>) -> F,
     F: Future<Output = Response> + Send + 'static,
 {
     let Some(tls) = tls else { return http1::serve(stream, patience, draining, answer).await };
@@ -183,7 +185,7 @@ where
     match accepted {
         Accepted::Http2(stream) => http2::serve(stream, patience, draining, answer).await,
         Accepted::Http1(stream) => http1::serve(stream, patience, draining, answer).await,
-        Accepted::NotTls(stream) => refuse(stream, patience, Problem::NotTls).await,
+        Accepted::NotTls(stream) => http1::refuse(stream, patience, Problem::NotTls).await,
         Accepted::Nothing => {}
     }
 }
@@ -196,7 +198,7 @@ async fn last_call(draining: &CancellationToken) {
 
 /// Tells a peer that there is no room for it.
 async fn turn_away(stream: TcpStream, tls: Option<Tls>, patience: Patience) {
-    let Some(tls) = tls else { return refuse(stream, patience, Problem::TooManyConnections).await };
+    let Some(tls) = tls else { return http1::refuse(stream, patience, Problem::TooManyConnections).await };
     match tls.accept(stream, patience.head).await {
         Accepted::Http2(stream) => {
             let draining = CancellationToken::new();
@@ -205,13 +207,9 @@ async fn turn_away(stream: TcpStream, tls: Option<Tls>, patience: Patience) {
             http2::serve(stream, patience, draining, |_, _| async { refusal::response(Problem::TooManyConnections) })
                 .await;
         }
-        Accepted::Http1(stream) => refuse(stream, patience, Problem::TooManyConnections).await,
+        Accepted::Http1(stream) => http1::refuse(stream, patience, Problem::TooManyConnections).await,
         Accepted::NotTls(_) | Accepted::Nothing => {}
     }
-}
-
-async fn refuse(stream: impl AsyncRead + AsyncWrite + Unpin, patience: Patience, problem: Problem) {
-    refusal::refuse(Socket::new(stream, patience, Busy::default()), problem).await;
 }
 
 fn is_about_one_connection(error: &io::Error) -> bool {

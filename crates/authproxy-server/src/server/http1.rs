@@ -1,47 +1,65 @@
-//! One connection that speaks HTTP/1, until it ends or becomes a tunnel.
+//! One connection that speaks HTTP/1 (RFC 9112), until it ends or becomes a tunnel.
+//!
+//! Written here, and not hyper's: the bytes are read strictly anyway, before anything else sees them, and to have them
+//! read once more costs as much as all that is ours on a request's way. ARCHITECTURE.md has the figure and the command
+//! behind it.
+//!
+//! Reading order: [`serve`] here, `connection` (what is waited for, and for how long), `inbound` and `head` (bytes become
+//! requests), `answer` (answers become bytes), `wire` and `body` (how a body is read while its answer is written).
+
+mod answer;
+mod body;
+mod connection;
+mod head;
+mod inbound;
+mod interim;
+mod wire;
 
 use std::{
-    convert::Infallible,
-    future::poll_fn,
     pin::{Pin, pin},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll, ready},
+    sync::atomic::{AtomicBool, Ordering},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, Version, header::CONNECTION};
-use http_body::{Frame, SizeHint};
-use hyper::{
-    body::Incoming,
-    server::conn::http1::{Builder, Parts},
-    service::service_fn,
-};
+use bytes::BytesMut;
+use http::{Request, StatusCode, Version};
+use http_body_util::BodyExt as _;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 
+use self::{
+    answer::{Asked, Outgoing},
+    connection::{BrokenAnswer, Connection, Next},
+};
+pub(crate) use self::{body::Incoming, interim::Interim};
 use super::refusal;
 use crate::{
-    body::Body,
-    forward::DownloadError,
+    body::RequestBody,
+    problem::Problem,
     response::Response,
     seldom::Seldom,
-    socket::{Busy, BusyGuard, Interim, Patience, Reset, Socket},
+    socket::{self, Patience, Reset},
     telemetry,
     tunnel::Tunnel,
 };
 
-/// The largest head that hyper is given; `framing.rs` refuses larger ones before.
-const HEAD_BUFFER: usize = 64 * 1024;
-
 /// How long a connection without a request is kept when the server drains: its peer may have sent one just now.
 pub(super) const LAST_CALL: Duration = Duration::from_millis(250);
+
+/// How a connection ends.
+enum End {
+    /// Nothing more is expected of the peer, or it has gone.
+    Close,
+    /// What came of its bytes is no request.
+    Refuse(Problem),
+    /// The peer must not take what it has for a whole answer.
+    Reset,
+    Switch(Tunnel),
+}
 
 /// Answers the requests of one connection. When `draining` is cancelled, the one under way is its last, or the one
 /// that comes within [`LAST_CALL`].
@@ -51,106 +69,102 @@ pub(super) const LAST_CALL: Duration = Duration::from_millis(250);
 /// Dropping it closes the connection where it stands.
 pub(super) async fn serve<S, A, F>(io: S, patience: Patience, draining: CancellationToken, answer: A)
 where
-    S: AsyncRead + AsyncWrite + Reset + Unpin,
-    A: Fn(Request<Incoming>, Option<Interim>) -> F,
+    S: AsyncRead + AsyncWrite + Reset + Unpin + Send + 'static,
+    A: Fn(Request<RequestBody>, Option<Interim>) -> F,
     F: Future<Output = Response>,
 {
-    let busy = Busy::default();
-    let socket = Socket::new(io, patience, busy.clone());
-    let switched = Mutex::new(None);
-    let is_old = AtomicBool::new(false);
     let is_last = AtomicBool::new(false);
-    let service = service_fn(|request: Request<Incoming>| {
-        is_old.store(request.version() == Version::HTTP_10, Ordering::Relaxed);
-        let (guard, interim) = (busy.begin(), Some(busy.interim()));
-        let (answer, switched, is_last) = (&answer, &switched, &is_last);
-        Box::pin(async move {
-            // Made here: a future that is moved into another one is copied whole.
-            let mut response = answer(request, interim).await;
-            if is_last.load(Ordering::Relaxed) && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            let tunnel = Tunnel::take(response.extensions_mut());
-            let mut guard = Some(guard);
-            if let Some(tunnel) = tunnel.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) {
-                // The connection stays busy: what the peer sends from here on is no request.
-                *switched.lock().unwrap_or_else(PoisonError::into_inner) = Some((tunnel, guard.take()));
-            }
-            Ok::<_, Infallible>(response.map(|body| Answering { body, broken: None, _busy: guard }))
-        })
-    });
-    let mut connection = Builder::new()
-        .header_read_timeout(None)
-        .writev(false)
-        .max_buf_size(HEAD_BUFFER + 8 * 1024)
-        .serve_connection(socket, service);
-
-    let drained = pin!(async {
-        draining.cancelled().await;
-        is_last.store(true, Ordering::Relaxed);
-        sleep(LAST_CALL).await;
-    });
-    let mut drained = Seldom::new(drained);
-    let mut told = false;
-    let outcome = poll_fn(|cx| {
-        if !told && Pin::new(&mut drained).poll(cx).is_ready() {
-            told = true;
-            Pin::new(&mut connection).graceful_shutdown();
+    let mut connection = Connection::new(io, patience);
+    let end = {
+        let drained = pin!(async {
+            draining.cancelled().await;
+            is_last.store(true, Ordering::Relaxed);
+            sleep(LAST_CALL).await;
+        });
+        let (mut drained, mut is_over) = (Seldom::new(drained), false);
+        let closing = |cx: &mut Context<'_>| {
+            is_over = is_over || Pin::new(&mut drained).poll(cx).is_ready();
+            if is_over { Poll::Ready(()) } else { Poll::Pending }
+        };
+        requests(&mut connection, &is_last, closing, answer).await
+    };
+    let mut wire = connection.wire;
+    match end {
+        End::Refuse(problem) => refuse(wire, patience, problem).await,
+        End::Reset => wire.lock().io.reset_when_dropped(),
+        End::Switch(tunnel) => {
+            let early = wire.lock().inbound.take_unread();
+            tunnel.run(wire, early).await;
         }
-        connection.poll_without_shutdown(cx)
-    })
-    .await;
-    let Parts { io: socket, read_buf, .. } = connection.into_parts();
-    if let Err(error) = &outcome {
-        tracing::debug!(cause = %telemetry::chain(error), "a connection ended early");
-    }
-    let switched = switched.into_inner().unwrap_or_else(PoisonError::into_inner);
-    match (switched, socket.refusal()) {
-        (Some((tunnel, _busy)), _) if outcome.is_ok() && socket.may_switch() => {
-            let (io, unread) = socket.into_io();
-            tunnel.run(io, [read_buf, unread].concat().into()).await;
+        End::Close if is_last.into_inner() => {
+            let is_idle = wire.lock().is_idle();
+            socket::hang_up(&mut wire, is_idle).await;
         }
-        (None, Some(refusal)) => refusal::refuse(socket, refusal.into()).await,
-        // HTTP/1.0 has no chunks: a body without a length ends with its connection, and only a reset says that it broke.
-        _ if is_old.load(Ordering::Relaxed) && outcome.as_ref().is_err_and(hyper::Error::is_user) => socket.reset(),
-        _ if is_last.load(Ordering::Relaxed) => socket.hang_up().await,
-        _ => socket.close().await,
+        End::Close => socket::close(&mut wire).await,
     }
 }
 
-/// An answer's body; until its end the peer owes nothing, however long the upstream is silent.
-struct Answering {
-    body: Body,
-    /// Why it broke off, until what came before that is out: hyper drops what it has not written.
-    broken: Option<DownloadError>,
-    _busy: Option<BusyGuard>,
+/// Answers one request after the other.
+async fn requests<S, A, F>(
+    connection: &mut Connection<S>,
+    is_last: &AtomicBool,
+    mut closing: impl FnMut(&mut Context<'_>) -> Poll<()>,
+    answer: A,
+) -> End
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Fn(Request<RequestBody>, Option<Interim>) -> F,
+    F: Future<Output = Response>,
+{
+    loop {
+        let parts = match connection.next(&mut closing).await {
+            Next::Request(parts) => parts,
+            Next::Nothing => return End::Close,
+            Next::Refused(refusal) => return End::Refuse(refusal.into()),
+        };
+        let (asked, is_old) = (Asked::of(&parts), parts.version == Version::HTTP_10);
+        let request = connection.request(parts);
+        // Boxed, so that a connection at rest does not carry the space that a request needs.
+        let answering = Box::pin(answer(request, Some(connection.interim())));
+        let sent = match connection.answered(answering, &mut closing).await {
+            Ok(mut response) => {
+                let tunnel = Tunnel::take(response.extensions_mut());
+                let (parts, body) = response.into_parts();
+                let sent = connection.send(&parts, body, asked, is_last.load(Ordering::Relaxed)).await;
+                match tunnel.filter(|_| parts.status == StatusCode::SWITCHING_PROTOCOLS) {
+                    // What the peer sends from here on is no request, and must not be the rest of one.
+                    Some(tunnel) if sent.is_ok() && connection.has_read_all() => return End::Switch(tunnel),
+                    Some(_) => return End::Close,
+                    None => sent,
+                }
+            }
+            Err(error) => Err(error),
+        };
+        match sent {
+            Ok(goes_on) if goes_on && connection.has_read_all() => {}
+            Ok(_) => return End::Close,
+            Err(error) => {
+                tracing::debug!(cause = %telemetry::chain(&error), "a connection ended early");
+                // HTTP/1.0 has no chunks: a body without a length ends with its connection, and only a reset says that
+                // it broke.
+                let is_cut = matches!(error, BrokenAnswer::Body(_) | BrokenAnswer::Length);
+                return if is_old && is_cut { End::Reset } else { End::Close };
+            }
+        }
+    }
 }
 
-impl http_body::Body for Answering {
-    type Data = Bytes;
-    type Error = DownloadError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
-        if let Some(error) = self.broken.take() {
-            return Poll::Ready(Some(Err(error)));
-        }
-        match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-            Some(Err(error)) => {
-                self.broken = Some(error);
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            frame => Poll::Ready(frame),
-        }
+/// Tells a peer why its bytes are not read any further, and closes.
+pub(super) async fn refuse(mut io: impl AsyncRead + AsyncWrite + Unpin, patience: Patience, problem: Problem) {
+    let (parts, body) = refusal::response(problem).into_parts();
+    let asked = Asked::by_nobody();
+    let mut out = Outgoing::new(BytesMut::new(), &parts, &body, asked, true);
+    if let Ok(whole) = body.collect().await {
+        let _ = out.push(Some(http_body::Frame::data(whole.to_bytes()))); // as long as it says
     }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    // Whether the peer still listens is its own affair.
+    let _ = tokio::time::timeout(patience.write, out.write_all(&mut io)).await;
+    socket::close(&mut io).await;
 }
 
 #[cfg(test)]

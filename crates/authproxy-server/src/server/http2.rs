@@ -20,12 +20,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use self::{outgoing::Outgoing, streams::Streams};
-use super::refusal;
+use super::{http1::Interim, refusal};
 use crate::{
-    body::Body,
+    body::{Body, RequestBody},
     problem::Problem,
     response::Response,
-    socket::{Interim, Patience, Watched},
+    socket::{Patience, Watched},
     telemetry,
 };
 
@@ -58,14 +58,14 @@ const OF_HTTP_1: [HeaderName; 6] = [
 pub(super) async fn serve<S, A, F>(io: S, patience: Patience, draining: CancellationToken, answer: A)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    A: Fn(Request<Incoming>, Option<Interim>) -> F,
+    A: Fn(Request<RequestBody>, Option<Interim>) -> F,
     F: Future<Output = Response> + Send + 'static,
 {
     let streams = Streams::new(patience.write);
     let _ended = streams.end_on_drop();
     let service = service_fn(|request| {
         let method = request.method().clone();
-        let answered = checked(request).map(|request| answer(request, None));
+        let answered = checked(request).map(|request| answer(request.map(RequestBody::Http2), None));
         async move {
             let response = match answered {
                 Ok(answered) => answered.await,

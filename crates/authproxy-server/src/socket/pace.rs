@@ -10,30 +10,30 @@ use std::{
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Ends writes that a peer holds up: each one that succeeds buys it time.
-pub(super) struct WritePace {
+pub(crate) struct WritePace {
     patience: Duration,
-    /// Until when the peer must go on reading; `None` while it does.
-    until: Option<Instant>,
-    timer: Pin<Box<Sleep>>,
+    /// Rings when the peer must have gone on reading. Made when one does not for the first time.
+    timer: Option<Pin<Box<Sleep>>>,
+    is_held_up: bool,
 }
 
 impl WritePace {
     /// For a peer that may stop reading for `patience`.
-    pub(super) fn new(patience: Duration) -> Self {
-        Self { patience, until: None, timer: Box::pin(sleep_until(Instant::now())) }
+    pub(crate) fn new(patience: Duration) -> Self {
+        Self { patience, timer: None, is_held_up: false }
     }
 
     /// Passes a write's outcome on, or says that the peer took too long.
-    pub(super) fn pass<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    pub(crate) fn pass<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
-            self.until = None;
+            self.is_held_up = false;
             return outcome;
         }
-        let until = *self.until.get_or_insert_with(|| Instant::now() + self.patience);
-        if self.timer.deadline() != until {
-            self.timer.as_mut().reset(until);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now())));
+        if !std::mem::replace(&mut self.is_held_up, true) {
+            timer.as_mut().reset(Instant::now() + self.patience);
         }
-        ready!(self.timer.as_mut().poll(cx));
+        ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }

@@ -9,19 +9,17 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_util::io::poll_read_buf;
 
 use super::{
-    Malformed, Wire,
-    decoder::{Decoded, Decoder},
+    Wire,
+    delimit::Rest,
     io::{Io, Reading},
-    poll_fill,
     streaming::Streaming,
 };
-
-/// From how many bytes on a body is read into a buffer of its own, without a copy, and how large that may be.
-const LARGE: u64 = 8 * 1024;
-const LARGEST_READ: usize = 128 * 1024;
+use crate::http1::{
+    decoder::{BadBody, Decoded, Decoder},
+    reading::poll_fill,
+};
 
 /// Why a body breaks off.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +27,7 @@ pub(crate) enum BrokenBody {
     #[error("the connection ended early")]
     Closed(#[source] io::Error),
     #[error("it is malformed")]
-    Malformed(#[source] Malformed),
+    Malformed(#[source] BadBody),
 }
 
 /// An answer's body.
@@ -37,6 +35,7 @@ pub(crate) struct AnswerBody {
     reading: Reading,
     unread: BytesMut,
     decoder: Decoder,
+    keeps_alive: bool,
     streaming: Option<Streaming>,
     /// Whether the request's head and kept body were written.
     is_sent: bool,
@@ -46,17 +45,18 @@ impl AnswerBody {
     pub(super) fn new(
         reading: Reading,
         unread: BytesMut,
-        decoder: Decoder,
+        rest: Rest,
         streaming: Option<Streaming>,
         is_sent: bool,
     ) -> Self {
-        Self { reading, unread, decoder, streaming, is_sent }
+        let Rest { body: decoder, keeps_alive } = rest;
+        Self { reading, unread, decoder, keeps_alive, streaming, is_sent }
     }
 
     /// The connection, for the next exchange; `None` when this one has not ended on both sides, or the upstream wants
     /// it closed, or has said more than was asked.
     pub(in crate::forward) fn take_wire(&mut self) -> Option<Wire> {
-        if !self.decoder.is_done() || !self.decoder.keeps_alive || !self.is_sent || !self.unread.is_empty() {
+        if !self.decoder.is_done() || !self.keeps_alive || !self.is_sent || !self.unread.is_empty() {
             return None;
         }
         let sent = self.streaming.take().map(Streaming::into_sent);
@@ -72,15 +72,6 @@ impl AnswerBody {
         Some(Tunneled { early: self.unread.freeze(), io })
     }
 
-    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let certain = self.decoder.certain();
-        if certain < LARGE || !self.unread.is_empty() {
-            return poll_fill(&mut self.reading, &mut self.unread, cx);
-        }
-        self.unread.reserve(usize::try_from(certain).unwrap_or(usize::MAX).min(LARGEST_READ));
-        poll_read_buf(Pin::new(&mut self.reading), cx, &mut self.unread)
-    }
-
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
         // A request that breaks off takes its answer along.
         if let Some(Poll::Ready(Err(error))) = self.streaming.as_mut().map(|streaming| streaming.poll(cx)) {
@@ -92,7 +83,8 @@ impl AnswerBody {
                 Decoded::End => return Poll::Ready(None),
                 Decoded::More => {}
             }
-            match ready!(self.poll_more(cx)).map_err(BrokenBody::Closed)? {
+            let certain = self.decoder.certain();
+            match ready!(poll_fill(&mut self.reading, &mut self.unread, certain, cx)).map_err(BrokenBody::Closed)? {
                 0 if self.decoder.ends_with_connection() => return Poll::Ready(None),
                 0 => return Poll::Ready(Some(Err(BrokenBody::Closed(ErrorKind::UnexpectedEof.into())))),
                 _ => {}

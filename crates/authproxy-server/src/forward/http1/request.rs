@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue, Method, uri::PathAndQuery};
 use http_body::Body as _;
 
 use super::super::upload::Upload;
+use crate::http1::fields;
 
 /// Room for the head of most requests, with an access token.
 const USUAL_HEAD: usize = 2 * 1024;
@@ -30,7 +31,7 @@ impl<'a> Outgoing<'a> {
         bytes.push(b' ');
         bytes.extend_from_slice(target.as_str().as_bytes());
         bytes.extend_from_slice(b" HTTP/1.1\r\n");
-        say(&mut |name, value| write_field(&mut bytes, name, value));
+        say(&mut |name, value| fields::write(&mut bytes, name, value));
         let takes_body = [Method::POST, Method::PUT, Method::PATCH].contains(method);
         match body.size_hint().exact() {
             Some(0) if !takes_body => {}
@@ -43,11 +44,4 @@ impl<'a> Outgoing<'a> {
         }
         Self { method, bytes, body }
     }
-}
-
-pub(super) fn write_field(bytes: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-    bytes.extend_from_slice(name.as_str().as_bytes());
-    bytes.extend_from_slice(b": ");
-    bytes.extend_from_slice(value.as_bytes());
-    bytes.extend_from_slice(b"\r\n");
 }

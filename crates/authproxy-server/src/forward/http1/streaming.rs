@@ -15,6 +15,7 @@ use tokio::io::{AsyncWriteExt as _, WriteHalf};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{super::upload::Upload, io::Io};
+use crate::http1::fields;
 
 /// A body on its way. Dropping it ends that.
 pub(super) struct Streaming {
@@ -59,10 +60,7 @@ async fn send(mut writing: WriteHalf<Io>, mut body: Upload) -> Result<WriteHalf<
     }
     if is_chunked {
         let mut end = b"0\r\n".to_vec();
-        for (name, value) in &trailers {
-            super::request::write_field(&mut end, name, value);
-        }
-        end.extend_from_slice(b"\r\n");
+        fields::write_all(&mut end, &trailers);
         writing.write_all(&end).await?;
     }
     writing.flush().await?;

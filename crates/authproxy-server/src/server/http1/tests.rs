@@ -1,6 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use http::HeaderValue;
 use tokio::{
@@ -106,7 +110,6 @@ async fn a_drain_does_not_end_a_tunnel_nor_a_switch_under_way() {
     tokio::task::yield_now().await;
     it.go.notify_one();
     let head = read_head(&mut it.peer).await;
-    // hyper adds `close`, which is true of the connection as one of HTTP.
     assert!(head.contains("\r\nconnection: upgrade"), "{head}");
     it.peer.write_all(b"x").await.unwrap();
     it.upstream.read_exact(&mut [0]).await.unwrap();

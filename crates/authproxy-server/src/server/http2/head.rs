@@ -8,11 +8,11 @@ use http::{
 };
 
 use crate::{
-    framing::{MAX_FIELDS, MAX_TARGET, Refusal},
+    heads::{MAX_FIELDS, MAX_TARGET, Refusal},
     problem::Problem,
 };
 
-/// Checks what `framing.rs` checks in HTTP/1.1, and makes `:authority` a `Host`, the target a path, and the crumbs of a
+/// Checks what `http1/head.rs` checks in HTTP/1.1, and makes `:authority` a `Host`, the target a path, and the crumbs of a
 /// cookie one field again. What this does not understand stays as it is, for `target.rs` to refuse.
 ///
 /// # Errors

@@ -1,13 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
-use std::{convert::Infallible, future::poll_fn};
+use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use tokio::{
-    io::{DuplexStream, duplex},
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    task::JoinHandle,
     time::{advance, sleep},
 };
 
@@ -19,23 +16,28 @@ const PATIENCE: Patience = Patience { head: Duration::from_secs(10), idle: Durat
 
 /// Serves one connection whose answers take `delay` and have `length` bytes; returns the peer's end, and when and
 /// why the connection ended.
-fn serve(delay: Duration, length: usize) -> (DuplexStream, tokio::task::JoinHandle<(Duration, Option<Refusal>)>) {
+fn serve(delay: Duration, length: usize) -> (DuplexStream, JoinHandle<(Duration, Option<Refusal>)>) {
     let (peer, io) = duplex(1024);
-    let busy = Busy::default();
-    let socket = Socket::new(io, PATIENCE, busy.clone());
-    let service = service_fn(move |_: Request<Incoming>| {
-        let guard = busy.begin();
-        Box::pin(async move {
-            sleep(delay).await;
-            drop(guard);
-            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(vec![b'x'; length]))))
-        })
-    });
     let serving = tokio::spawn(async move {
         let began = Instant::now();
-        let mut connection = http1::Builder::new().header_read_timeout(None).serve_connection(socket, service);
-        let _ = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
-        (began.elapsed(), connection.into_parts().io.refusal())
+        let mut connection = Connection::new(io, PATIENCE);
+        let refusal = loop {
+            let parts = match connection.next(|_| Poll::Pending).await {
+                Next::Request(parts) => parts,
+                Next::Nothing => break None,
+                Next::Refused(refusal) => break Some(refusal),
+            };
+            let asked = Asked::of(&parts);
+            if connection.answered(sleep(delay), |_| Poll::Pending).await.is_err() {
+                break None;
+            }
+            let answer = http::Response::new(()).into_parts().0;
+            let sent = connection.send(&answer, Body::whole(vec![b'x'; length]), asked, false).await;
+            if sent.is_err() {
+                break None;
+            }
+        };
+        (began.elapsed(), refusal)
     });
     (peer, serving)
 }
@@ -130,20 +132,4 @@ async fn a_peer_that_stops_reading_is_cut_off_and_a_slow_one_is_not() {
     assert_eq!(serving.await.unwrap().1, None, "nothing may be written into the middle of an answer");
     assert_eq!(stopped.elapsed().as_secs(), 1);
     advance(Duration::ZERO).await;
-}
-
-/// How long the end of a connection takes whose peer has sent `sent`, and then does nothing.
-async fn end(sent: &[u8]) -> Duration {
-    let (mut peer, io) = duplex(1024);
-    let socket = Socket::new(io, PATIENCE, Busy::default());
-    peer.write_all(sent).await.unwrap();
-    let began = Instant::now();
-    socket.hang_up().await;
-    began.elapsed()
-}
-
-#[tokio::test(start_paused = true)]
-async fn at_the_servers_end_only_a_peer_that_has_sent_something_is_lingered_for() {
-    assert_eq!(end(b"").await, Duration::ZERO);
-    assert_eq!(end(b"GET").await, LINGER);
 }

@@ -1,0 +1,263 @@
+//! One connection as its task sees it: waits for the peer, each bounded, and writes what it is to have.
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::{Buf as _, BytesMut};
+use http::{Request, request::Parts, response};
+use http_body::Body as _;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, Sleep, sleep_until},
+};
+
+use super::{
+    answer::{Asked, Outgoing, WrongLength},
+    body::Incoming,
+    head,
+    interim::Interim,
+    wire::Wire,
+};
+use crate::{
+    body::{Body, RequestBody},
+    forward::DownloadError,
+    heads::Refusal,
+    seldom::Seldom,
+    socket::{Patience, WritePace},
+};
+
+/// A peer's connection.
+pub(super) struct Connection<S> {
+    pub(super) wire: Wire<S>,
+    patience: Patience,
+    interim: Interim,
+    /// The task that `interim` wakes.
+    task: Option<Waker>,
+    has_answered: bool,
+    /// What is left to write of answers before the answer.
+    early: BytesMut,
+    is_flushed: bool,
+    timer: Seldom<Box<Sleep>>,
+    pace: WritePace,
+}
+
+/// What comes of waiting for a request.
+pub(super) enum Next {
+    Request(Parts),
+    /// The peer has gone, or said nothing in time.
+    Nothing,
+    Refused(Refusal),
+}
+
+/// Why an answer broke off.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BrokenAnswer {
+    #[error("the peer does not read it")]
+    Peer(#[from] io::Error),
+    #[error("its body broke off")]
+    Body(#[from] DownloadError),
+    #[error("its body is not as long as was said")]
+    Length,
+    #[error("the peer has gone")]
+    Gone,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
+    pub(super) fn new(io: S, patience: Patience) -> Self {
+        let interim = Interim::default();
+        Self {
+            wire: Wire::new(io, interim.clone()),
+            patience,
+            interim,
+            task: None,
+            has_answered: false,
+            early: BytesMut::new(),
+            is_flushed: true,
+            timer: Seldom::new(Box::pin(sleep_until(Instant::now()))),
+            pace: WritePace::new(patience.write),
+        }
+    }
+
+    /// What sends answers before the answer.
+    pub(super) fn interim(&self) -> Interim {
+        self.interim.clone()
+    }
+
+    /// Waits for the next request's head; not beyond the end of `closing`, unless a head has begun.
+    pub(super) async fn next(&mut self, mut closing: impl FnMut(&mut Context<'_>) -> Poll<()>) -> Next {
+        let (mut silent_since, mut head_began) = (None, None);
+        poll_fn(|cx| {
+            let mut state = self.wire.lock();
+            loop {
+                match state.inbound.head() {
+                    Ok(Some(parts)) => return Poll::Ready(Next::Request(parts)),
+                    Ok(None) => {}
+                    Err(refusal) => return Poll::Ready(Next::Refused(refusal)),
+                }
+                match state.poll_fill(cx) {
+                    Poll::Ready(Ok(1..)) => {}
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Next::Nothing),
+                    Poll::Pending => break,
+                }
+            }
+            let has_begun = !state.inbound.unread.is_empty();
+            drop(state);
+            let is_closing = closing(cx).is_ready();
+            if has_begun {
+                let deadline = *head_began.get_or_insert_with(Instant::now) + self.patience.head;
+                return self.poll_deadline(deadline, cx).map(|()| Next::Refused(Refusal::HeadTooSlow));
+            }
+            if is_closing {
+                return Poll::Ready(Next::Nothing);
+            }
+            // A new connection that says nothing is given no more time than a head.
+            let Patience { head, idle, .. } = self.patience;
+            let patience = if self.has_answered { idle } else { idle.min(head) };
+            let deadline = *silent_since.get_or_insert_with(Instant::now) + patience;
+            self.poll_deadline(deadline, cx).map(|()| Next::Nothing)
+        })
+        .await
+    }
+
+    /// Moved when it rings: nearly every deadline is later than the one before.
+    fn poll_deadline(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        if self.timer.get_ref().deadline() > deadline {
+            self.timer.get_mut().as_mut().reset(deadline);
+        }
+        ready!(Pin::new(&mut self.timer).poll(cx));
+        while Instant::now() < deadline {
+            self.timer.get_mut().as_mut().reset(deadline);
+            ready!(Pin::new(&mut self.timer).poll(cx));
+        }
+        Poll::Ready(())
+    }
+
+    /// The request that a head begins.
+    pub(super) fn request(&self, parts: Parts) -> Request<RequestBody> {
+        let mut state = self.wire.lock();
+        self.interim.take(); // what an earlier request has left
+        let body = state.inbound.body();
+        if body.is_done() {
+            return Request::from_parts(parts, RequestBody::Empty);
+        }
+        let length = body.size_hint().exact();
+        let turn = state.begin_body(head::expects_continue(&parts));
+        let body = Incoming::new(Arc::new(self.wire.clone()), turn, length);
+        Request::from_parts(parts, RequestBody::Http1(body))
+    }
+
+    /// Whether all of the last request was read, or can be passed over.
+    pub(super) fn has_read_all(&self) -> bool {
+        self.wire.lock().end_body()
+    }
+
+    /// Waits for `answer`, as long as the peer does, and sends what comes before it.
+    pub(super) async fn answered<T>(
+        &mut self,
+        answer: impl Future<Output = T>,
+        mut closing: impl FnMut(&mut Context<'_>) -> Poll<()>,
+    ) -> Result<T, BrokenAnswer> {
+        let mut answer = pin!(answer);
+        poll_fn(|cx| {
+            self.attend(cx);
+            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+                return Poll::Ready(Ok(answer));
+            }
+            let _ = closing(cx); // whoever is being answered is not cut off
+            ready!(self.poll_early(cx))?;
+            self.wire.lock().poll_gone(cx).map(|()| Err(BrokenAnswer::Gone))
+        })
+        .await
+    }
+
+    /// Has whatever comes early wake this task.
+    fn attend(&mut self, cx: &Context<'_>) {
+        if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            self.interim.register(cx.waker());
+            self.task = Some(cx.waker().clone());
+        }
+    }
+
+    /// Writes the answers before the answer that are there.
+    fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(more) = self.interim.take() {
+            self.early.extend_from_slice(&more);
+        }
+        while !self.early.is_empty() {
+            let outcome = Pin::new(&mut self.wire.lock().io).poll_write(cx, &self.early);
+            let written = at_least_one(ready!(self.pace.pass(cx, outcome)))?;
+            self.early.advance(written);
+            self.is_flushed = false;
+        }
+        self.poll_flush(cx)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.is_flushed {
+            let outcome = Pin::new(&mut self.wire.lock().io).poll_flush(cx);
+            ready!(self.pace.pass(cx, outcome))?;
+            self.is_flushed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends an answer. Whether the connection goes on behind it.
+    pub(super) async fn send(
+        &mut self,
+        answer: &response::Parts,
+        mut body: Body,
+        asked: Asked,
+        is_last: bool,
+    ) -> Result<bool, BrokenAnswer> {
+        let is_last = is_last || self.wire.lock().is_left_unread();
+        let mut before = std::mem::take(&mut self.early);
+        before.extend_from_slice(&self.interim.take().unwrap_or_default());
+        let mut out = Outgoing::new(before, answer, &body, asked, is_last);
+        let mut broken = None;
+        poll_fn(|cx| {
+            self.attend(cx);
+            loop {
+                while broken.is_none() && !out.has_ended() && out.has_room() {
+                    let Poll::Ready(part) = Pin::new(&mut body).poll_frame(cx) else { break };
+                    let pushed = part.transpose().map(|part| out.push(part));
+                    broken = match pushed {
+                        Ok(Ok(())) => None,
+                        Ok(Err(WrongLength)) => Some(BrokenAnswer::Length),
+                        Err(error) => Some(BrokenAnswer::Body(error)),
+                    };
+                }
+                if !out.is_empty() {
+                    let outcome = out.poll_write(&mut self.wire.lock().io, cx);
+                    out.advance(at_least_one(ready!(self.pace.pass(cx, outcome)))?);
+                    self.is_flushed = false;
+                    continue;
+                }
+                ready!(self.poll_flush(cx))?;
+                if let Some(broken) = broken.take() {
+                    return Poll::Ready(Err(broken));
+                }
+                if out.has_ended() {
+                    self.has_answered = true;
+                    return Poll::Ready(Ok(out.keeps_alive));
+                }
+                return self.wire.lock().poll_gone(cx).map(|()| Err(BrokenAnswer::Gone));
+            }
+        })
+        .await
+    }
+}
+
+fn at_least_one(written: io::Result<usize>) -> io::Result<usize> {
+    match written {
+        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests;

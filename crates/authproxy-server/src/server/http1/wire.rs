@@ -1,0 +1,166 @@
+//! A connection's socket with what has arrived on it: read by the connection's task, and by whoever reads the body of
+//! its request, which may be a task of its own.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::Frame;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{body::Source, inbound::Inbound, interim::Interim};
+use crate::http1::{decoder::Decoded, reading::poll_fill};
+
+/// The socket and its bytes, shared. As a stream it is the socket alone.
+#[derive(Debug)]
+pub(super) struct Wire<S>(Arc<Mutex<State<S>>>);
+
+#[derive(Debug)]
+pub(super) struct State<S> {
+    pub(super) io: S,
+    pub(super) inbound: Inbound,
+    /// Counts the requests with a body: whoever still holds an older one's reads nothing of this one.
+    turn: u64,
+    /// Whether the peer holds the body back until it is told to go on.
+    is_held_back: bool,
+    /// Whether somebody may still read the body.
+    has_reader: bool,
+    pub(super) interim: Interim,
+}
+
+impl<S> Clone for Wire<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S> Wire<S> {
+    pub(super) fn new(io: S, interim: Interim) -> Self {
+        let inbound = Inbound::new();
+        Self(Arc::new(Mutex::new(State { io, inbound, turn: 0, is_held_back: false, has_reader: false, interim })))
+    }
+
+    /// Never held across an await.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State<S>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: AsyncRead + Unpin> State<S> {
+    /// Reads what there is; 0 at the end.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let certain = self.inbound.body().certain();
+        poll_fill(&mut self.io, &mut self.inbound.unread, certain, cx)
+    }
+
+    /// Resolves when the peer has gone, as far as that can be seen: bytes that wait to be read hide it.
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // What arrives belongs to the body, and to whoever reads it; at its end this is asked again.
+        if !self.inbound.body().is_done() || !self.inbound.unread.is_empty() {
+            return Poll::Pending;
+        }
+        match ready!(self.poll_fill(cx)) {
+            Ok(0) | Err(_) => Poll::Ready(()),
+            Ok(_) => Poll::Pending,
+        }
+    }
+
+    /// Begins a request's body; its number.
+    pub(super) fn begin_body(&mut self, is_held_back: bool) -> u64 {
+        self.turn += 1;
+        self.is_held_back = is_held_back;
+        self.has_reader = true;
+        self.turn
+    }
+
+    /// Ends what the request under way had to say: whether all of it was read, or can be passed over. While somebody
+    /// still reads it, that is not known.
+    pub(super) fn end_body(&mut self) -> bool {
+        let is_read = self.inbound.body().is_done() || (!self.has_reader && self.inbound.skip_body());
+        if is_read {
+            self.has_reader = false;
+        }
+        is_read
+    }
+
+    /// Whether nothing is under way and nothing has arrived.
+    pub(super) fn is_idle(&self) -> bool {
+        self.inbound.body().is_done() && self.inbound.unread.is_empty()
+    }
+
+    /// Whether the answer is the last one: nobody will read the rest of the body.
+    pub(super) fn is_left_unread(&mut self) -> bool {
+        !self.has_reader && !self.end_body()
+    }
+
+    fn poll_frame(&mut self, turn: u64, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if turn != self.turn {
+            return Poll::Ready(None);
+        }
+        loop {
+            let decoded = self.inbound.frame().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            match decoded {
+                Decoded::Frame(frame) => {
+                    self.wake_at_end();
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                Decoded::End => {
+                    self.wake_at_end();
+                    return Poll::Ready(None);
+                }
+                Decoded::More => {}
+            }
+            if std::mem::take(&mut self.is_held_back) {
+                self.interim.send(http::StatusCode::CONTINUE, &http::HeaderMap::new());
+            }
+            if ready!(self.poll_fill(cx))? == 0 {
+                return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())));
+            }
+            self.is_held_back = false;
+        }
+    }
+
+    /// Has the connection's task look again whether the peer is there.
+    fn wake_at_end(&self) {
+        if self.inbound.body().is_done() {
+            self.interim.wake();
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin + Send + 'static> Source for Wire<S> {
+    fn poll_frame(&self, turn: u64, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.lock().poll_frame(turn, cx)
+    }
+
+    fn leave(&self, turn: u64) {
+        let mut state = self.lock();
+        if state.turn == turn {
+            state.has_reader = false;
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.lock().io).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.lock().io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.lock().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.lock().io).poll_shutdown(cx)
+    }
+}
