@@ -177,8 +177,8 @@ impl App {
         response::secure_transport(response.headers_mut(), self.origins.https());
         response.headers_mut().insert(X_REQUEST_ID, id.header().clone());
         let verdict = response.extensions_mut().remove::<Verdict>();
-        let (method, status, duration) = (&head.method, response.status(), began.elapsed());
-        Answered { id: &id, method, route: seen.route, status, duration, verdict }.log();
+        let (method, status) = (&head.method, response.status());
+        Answered { id: &id, method, route: seen.route, status, began, verdict }.log();
         response
     }
 

@@ -3,6 +3,7 @@
 use std::{cell::RefCell, error::Error, fmt, fmt::Write as _, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use tokio::time::Instant;
 use tracing::Level;
 
 /// The name of the header that carries a request's id, both ways.
@@ -125,7 +126,7 @@ pub(crate) struct Answered<'a> {
     pub(crate) method: &'a Method,
     pub(crate) route: &'static str,
     pub(crate) status: StatusCode,
-    pub(crate) duration: Duration,
+    pub(crate) began: Instant,
     pub(crate) verdict: Option<Verdict>,
 }
 
@@ -134,14 +135,14 @@ impl Answered<'_> {
     pub(crate) fn log(&self) {
         let level = self.verdict.as_ref().map_or(Level::INFO, |verdict| verdict.level);
         let cause = self.verdict.as_ref().and_then(|verdict| verdict.cause.as_deref());
-        // A level must be known where the line is compiled.
+        // A level must be known where the line is compiled. The clock is read only when the line is written.
         match level {
             Level::ERROR => tracing::error!(
                 request_id = self.id.as_str(),
                 method = method_name(self.method),
                 route = self.route,
                 status = self.status.as_u16(),
-                duration_ms = millis(self.duration),
+                duration_ms = millis(self.began.elapsed()),
                 cause,
                 "request failed"
             ),
@@ -150,7 +151,7 @@ impl Answered<'_> {
                 method = method_name(self.method),
                 route = self.route,
                 status = self.status.as_u16(),
-                duration_ms = millis(self.duration),
+                duration_ms = millis(self.began.elapsed()),
                 cause,
                 "request failed"
             ),
@@ -159,7 +160,7 @@ impl Answered<'_> {
                 method = method_name(self.method),
                 route = self.route,
                 status = self.status.as_u16(),
-                duration_ms = millis(self.duration),
+                duration_ms = millis(self.began.elapsed()),
                 cause,
                 "request answered"
             ),

@@ -38,7 +38,8 @@ pub(crate) struct Download {
     /// Gone once the answer was read to its end: the connection rests.
     place: Option<Place>,
     patience: Duration,
-    began: Instant,
+    /// When the upstream was silent for the first time.
+    began: Option<Instant>,
     /// Since when the upstream has been silent, while it is.
     silent_since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -56,7 +57,7 @@ impl Download {
         patience: Duration,
         session: Option<(Arc<Live>, SessionKey)>,
     ) -> Self {
-        let (began, silent_since, timer, lasting) = (Instant::now(), None, None, None);
+        let (began, silent_since, timer, lasting) = (None, None, None, None);
         let (place, shutdown) = (Some(place), None);
         let mut download = Self { body, place, patience, began, silent_since, timer, session, lasting, shutdown };
         // An answer without a body is not asked for its end either.
@@ -76,14 +77,16 @@ impl Download {
         if self.shutdown.as_mut().is_some_and(|shutdown| shutdown.as_mut().poll(cx).is_ready()) {
             return Poll::Ready(DownloadError::ShuttingDown);
         }
-        let silence_ends = *self.silent_since.get_or_insert_with(Instant::now) + self.patience;
+        let silent_since = *self.silent_since.get_or_insert_with(Instant::now);
+        let began = *self.began.get_or_insert(silent_since);
+        let silence_ends = silent_since + self.patience;
         loop {
             if let Some((_, ended)) = &mut self.lasting
                 && ended.as_mut().poll(cx).is_ready()
             {
                 return Poll::Ready(DownloadError::SessionEnded);
             }
-            let lasts_from = (self.lasting.is_none() && self.session.is_some()).then_some(self.began + LIVE_AFTER);
+            let lasts_from = (self.lasting.is_none() && self.session.is_some()).then_some(began + LIVE_AFTER);
             let deadline = lasts_from.map_or(silence_ends, |from| from.min(silence_ends));
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
             if timer.deadline() != deadline {

@@ -64,15 +64,17 @@ impl Exchange<'_> {
 
     /// Whether the upstream refused our access token (RFC 6750, section 3.1), and not something else.
     pub(super) fn was_refused(&self, response: &Response<AnswerBody>) -> bool {
+        // Asked first: nearly every answer is another one.
+        if response.status() != StatusCode::UNAUTHORIZED || self.caller.is_none() {
+            return false;
+        }
         let mut challenges = response.headers().get_all(WWW_AUTHENTICATE).iter().peekable();
         let is_plain = challenges.peek().is_none();
         let refuses_token = |challenge: &HeaderValue| {
             let text = String::from_utf8_lossy(challenge.as_bytes()).to_ascii_lowercase();
             text.starts_with("bearer") && (!text.contains("error=") || text.contains("invalid_token"))
         };
-        response.status() == StatusCode::UNAUTHORIZED
-            && self.caller.is_some()
-            && (is_plain || challenges.any(refuses_token))
+        is_plain || challenges.any(refuses_token)
     }
 
     /// Has the refused token replaced, once for all who saw it; whether there is a newer one to try again with.

@@ -6,17 +6,18 @@ use bytes::{BufMut, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
     header::{
-        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, CONNECTION,
-        CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, COOKIE, EXPECT, HOST, SET_COOKIE, TE, TRAILER,
-        TRANSFER_ENCODING, UPGRADE, VIA,
+        AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+        COOKIE, EXPECT, HOST, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
     },
 };
 
+mod answer;
+
+pub(crate) use self::answer::answer;
 use super::claims;
 use crate::{
     config::{RouteAccess, RouteConfig},
     cookie::{self, SessionCookie},
-    origin::Origins,
     service::Peer,
     telemetry::{RequestId, TRACEPARENT, X_REQUEST_ID, has_trace, traceparent},
 };
@@ -60,6 +61,31 @@ pub(crate) struct Onward<'a> {
     pub(crate) authority: &'a HeaderValue,
 }
 
+/// Which of the fields that are looked at one by one are there. One look at all names costs less than a search for each.
+#[derive(Default)]
+struct There {
+    connection: bool,
+    te: bool,
+    trace: bool,
+    forwarded_for: bool,
+}
+
+impl There {
+    fn among(browsers: &HeaderMap) -> Self {
+        let mut there = Self::default();
+        for name in browsers.keys() {
+            match name.as_str() {
+                "connection" => there.connection = true,
+                "te" => there.te = true,
+                "traceparent" => there.trace = true,
+                "x-forwarded-for" => there.forwarded_for = true,
+                _ => {}
+            }
+        }
+        there
+    }
+}
+
 impl Onward<'_> {
     /// Says every field of the upstream's request header, made of the browser's; not what delimits a body.
     pub(crate) fn request(
@@ -69,9 +95,10 @@ impl Onward<'_> {
         say: &mut dyn FnMut(&HeaderName, &HeaderValue),
     ) {
         let route = self.route;
-        let nominated = nominated(browsers);
+        let there = There::among(browsers);
+        let nominated = if there.connection { nominated(browsers) } else { Vec::new() };
         let crosses = |name: &HeaderName| !is_of_one_hop(name, &nominated) && !self.is_ours_to_say(name);
-        let keeps_trace = crosses(&TRACEPARENT) && has_trace(browsers);
+        let keeps_trace = there.trace && crosses(&TRACEPARENT) && has_trace(browsers);
         let is_routes_own = |name: &HeaderName| {
             route.remove_request_headers.contains(name) || route.add_request_headers.iter().any(|(own, _)| own == name)
         };
@@ -98,7 +125,7 @@ impl Onward<'_> {
         ours(&COOKIE, cookies_of_others(browsers, self.cookie.name()).filter(|_| crosses(&COOKIE)).as_ref());
         let asked_for = HeaderValue::from_str(self.host).ok();
         ours(&HOST, if route.preserve_host { asked_for.as_ref() } else { Some(self.authority) });
-        let gateways = Some(browsers).filter(|_| crosses(&X_FORWARDED_FOR));
+        let gateways = Some(browsers).filter(|_| there.forwarded_for && crosses(&X_FORWARDED_FOR));
         ours(&X_FORWARDED_FOR, self.forwarded_for(gateways).as_ref());
         ours(&X_FORWARDED_HOST, asked_for.as_ref().filter(|_| !has_host));
         let scheme = HeaderValue::from_static(if self.peer.is_secure() { "https" } else { "http" });
@@ -108,7 +135,7 @@ impl Onward<'_> {
         if !keeps_trace {
             ours(&TRACEPARENT, Some(&traceparent()));
         }
-        if browsers.get_all(TE).iter().any(|value| lists(value, "trailers")) {
+        if there.te && browsers.get_all(TE).iter().any(|value| lists(value, "trailers")) {
             ours(&TE, Some(&HeaderValue::from_static("trailers")));
         }
         if let Some(protocol) = self.upgrade {
@@ -162,7 +189,7 @@ impl Onward<'_> {
     /// Whoever a believed gateway speaks for, and the peer.
     fn forwarded_for(&self, gateways: Option<&HeaderMap>) -> Option<HeaderValue> {
         let peer = self.peer.forwarded_for();
-        let Some(headers) = gateways.filter(|headers| headers.contains_key(X_FORWARDED_FOR)) else {
+        let Some(headers) = gateways else {
             return Some(peer.clone());
         };
         let mut list = BytesMut::new();
@@ -175,67 +202,13 @@ impl Onward<'_> {
     }
 }
 
-/// Makes the browser's answer header of the upstream's.
-pub(crate) fn answer(
-    headers: &mut HeaderMap,
-    route: &RouteConfig,
-    cookie: SessionCookie,
-    version: Version,
-    request_origin: Option<&HeaderValue>,
-    origins: &Origins,
-) {
-    strip_hop_by_hop(headers);
-    strip_set_cookie(headers, cookie);
-    headers.append(VIA, via(version));
-    if route.access != RouteAccess::Public {
-        keep_private(headers);
-        let may_read =
-            request_origin.is_none_or(|from| origins.is_public(from.as_bytes()) || origins.is_allowed(from.as_bytes()));
-        // What a session answers is nobody else's to read, whatever the upstream says of other origins.
-        if !may_read || headers.get(ACCESS_CONTROL_ALLOW_ORIGIN).is_some_and(|origin| origin == "*") {
-            headers.remove(ACCESS_CONTROL_ALLOW_ORIGIN);
-            headers.remove(ACCESS_CONTROL_ALLOW_CREDENTIALS);
-        }
-    }
-    for name in &route.remove_response_headers {
-        headers.remove(name);
-    }
-    for (name, value) in &route.add_response_headers {
-        headers.insert(name, value.clone());
-    }
-}
-
-/// Makes an answer one that only its own browser may keep: nothing is shared, and nothing is kept unless the upstream
-/// says how.
-fn keep_private(headers: &mut HeaderMap) {
-    let shared = ["cdn-cache-control", "surrogate-control", "cloudflare-cdn-cache-control"];
-    remove_where(headers, |name| shared.contains(&name.as_str()));
-    if !headers.contains_key(CACHE_CONTROL) {
-        // Without a word from the upstream the browser may keep the answer, but asks before each use.
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-        return;
-    }
-    let mut kept = Vec::new();
-    for value in headers.get_all(CACHE_CONTROL) {
-        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let directives = text.split(',').map(|directive| directive.trim().to_owned());
-        kept.extend(directives.filter(|directive| {
-            let name = directive.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
-            !matches!(name.as_str(), "" | "public" | "private" | "s-maxage" | "proxy-revalidate")
-        }));
-    }
-    let rest = if kept.is_empty() { "no-cache".to_owned() } else { kept.join(", ") };
-    let value = HeaderValue::try_from(format!("private, {rest}"));
-    headers.insert(CACHE_CONTROL, value.unwrap_or(HeaderValue::from_static("private, no-store")));
-}
-
 /// The protocol that a request wants the connection changed to; `None` when it wants nothing of the kind.
 pub(crate) fn upgrade(headers: &HeaderMap, version: Version) -> Option<HeaderValue> {
-    let wanted = headers.get_all(CONNECTION).iter().any(|value| lists(value, "upgrade"));
     let mut protocols = headers.get_all(UPGRADE).iter();
+    let is_wanted = || headers.get_all(CONNECTION).iter().any(|value| lists(value, "upgrade"));
     match (protocols.next(), protocols.next()) {
         // A change to HTTP/2 is between two neighbours only, and obsolete (RFC 9113, section 3.1).
-        (Some(protocol), None) if wanted && version == Version::HTTP_11 && !lists(protocol, "h2c") => {
+        (Some(protocol), None) if version == Version::HTTP_11 && !lists(protocol, "h2c") && is_wanted() => {
             Some(protocol.clone())
         }
         _ => None,
@@ -338,22 +311,6 @@ pub(crate) fn own_names(route: &RouteConfig) -> impl Iterator<Item = &HeaderName
 /// Whether upstreams may believe a header of this name about who is asking.
 pub(crate) fn is_about_the_asker(name: &str) -> bool {
     IDENTITY.contains(&name) || IDENTITY_PREFIXES.iter().any(|front| name.starts_with(front))
-}
-
-/// Drops an upstream's cookies that bear our name: only a login gives a session.
-fn strip_set_cookie(headers: &mut HeaderMap, cookie: SessionCookie) {
-    let is_ours = |value: &HeaderValue| {
-        let end = value.as_bytes().iter().position(|byte| matches!(byte, b'=' | b';')).unwrap_or(value.len());
-        value.as_bytes()[..end].trim_ascii() == cookie.name().as_bytes()
-    };
-    if !headers.get_all(SET_COOKIE).iter().any(is_ours) {
-        return;
-    }
-    let kept: Vec<_> = headers.get_all(SET_COOKIE).iter().filter(|value| !is_ours(value)).cloned().collect();
-    headers.remove(SET_COOKIE);
-    for value in kept {
-        headers.append(SET_COOKIE, value);
-    }
 }
 
 /// RFC 9110, section 7.6.3.

@@ -3,7 +3,7 @@
 use std::{future::pending, sync::Arc, time::Duration};
 
 use authproxy_core::session::SessionKey;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
     error::UpstreamError,
@@ -33,7 +33,7 @@ impl Wait<'_> {
     /// Dropping the future ends the exchange.
     pub(crate) async fn for_head<T>(&self, mut sending: impl Future<Output = T> + Unpin) -> Result<T, UpstreamError> {
         let began = Instant::now();
-        if let Ok(sent) = timeout(LIVE_AFTER.min(self.patience), &mut sending).await {
+        if let Ok(sent) = timeout_at(began + LIVE_AFTER.min(self.patience), &mut sending).await {
             return Ok(sent);
         }
         let lasting = self.session.as_ref().map(|(live, key)| live.enter(*key));

@@ -205,7 +205,7 @@ fn chunk_size(line: &[u8], chunks: Chunks) -> Result<u64, BadBody> {
 fn trailers(unread: &mut BytesMut) -> Result<Option<HeaderMap>, BadBody> {
     let end = match &unread[..] {
         [b'\r', b'\n', ..] => Some(2),
-        lines => memchr::memmem::find(lines, b"\r\n\r\n").map(|at| at + 4),
+        lines => fields::end(lines),
     };
     match end {
         Some(end) if end <= MAX_TRAILERS => {

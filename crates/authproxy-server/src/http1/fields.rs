@@ -1,7 +1,10 @@
 //! Field lines (RFC 9112, section 5), read strictly and written.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header::CONNECTION};
+use memchr::memmem::Finder;
 
 use crate::ascii;
 
@@ -13,8 +16,11 @@ pub(crate) enum BadFields {
     TooMany,
 }
 
-/// Room for the fields of most messages.
-const USUAL: usize = 12;
+/// Where the fields end that `bytes` begin with: behind the first empty line.
+pub(crate) fn end(bytes: &[u8]) -> Option<usize> {
+    static EMPTY_LINE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
+    EMPTY_LINE.find(bytes).map(|at| at + 4)
+}
 
 /// Takes a line off the front, without its CRLF; `None` when it has no end. A bare LF is refused here; a bare CR and
 /// NUL by whoever reads the line, for no part of a message may have them.
@@ -28,7 +34,9 @@ pub(crate) fn take_line<'a>(lines: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Ba
 /// Reads the fields that `text` has from `begin` to its end, which is that of an empty line. Their values share it.
 pub(crate) fn read(text: &Bytes, begin: usize, most: usize) -> Result<HeaderMap, BadFields> {
     let mut lines = &text[begin..];
-    let mut fields = HeaderMap::with_capacity(if lines == b"\r\n" { 0 } else { USUAL });
+    // All but one of the lines are fields.
+    let fields = memchr::memchr_iter(b'\n', lines).count().saturating_sub(1);
+    let mut fields = HeaderMap::with_capacity(fields.min(most));
     loop {
         let line = take_line(&mut lines)?.ok_or(BadFields::Malformed)?;
         if line.is_empty() {

@@ -117,13 +117,13 @@ where
     F: Future<Output = Response>,
 {
     loop {
-        let parts = match connection.next(&mut closing).await {
-            Next::Request(parts) => parts,
+        let head = match connection.next(&mut closing).await {
+            Next::Request(head) => head,
             Next::Nothing => return End::Close,
             Next::Refused(refusal) => return End::Refuse(refusal.into()),
         };
-        let (asked, is_old) = (Asked::of(&parts), parts.version == Version::HTTP_10);
-        let request = connection.request(parts);
+        let (asked, is_old) = (Asked::of(&head), head.parts.version == Version::HTTP_10);
+        let request = connection.request(head);
         // Boxed, so that a connection at rest does not carry the space that a request needs.
         let answering = Box::pin(answer(request, Some(connection.interim())));
         let sent = match connection.answered(answering, &mut closing).await {

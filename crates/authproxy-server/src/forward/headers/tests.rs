@@ -1,6 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
+
+use crate::origin::Origins;
 
 const COOKIE_OF_OURS: SessionCookie = SessionCookie::new(false);
 

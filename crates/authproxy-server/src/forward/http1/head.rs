@@ -14,6 +14,9 @@ const MAX_FIELDS: usize = 100;
 /// The most bytes of an answer's head.
 const MAX_HEAD: usize = 128 * 1024;
 
+/// Room for what is added before the browser gets it: growing a map costs as much as filling it.
+const ADDED: usize = 4;
+
 /// Takes a head off the front of what was read; `None` while it is not whole.
 pub(super) fn parse(unread: &mut BytesMut) -> Result<Option<Response<()>>, Malformed> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
@@ -36,7 +39,7 @@ pub(super) fn parse(unread: &mut BytesMut) -> Result<Option<Response<()>>, Malfo
     // One copy, which all values share.
     let text = Bytes::copy_from_slice(&unread[..end]);
     let headers = head.headers_mut();
-    headers.reserve(parsed.headers.len());
+    headers.reserve(parsed.headers.len() + ADDED);
     for field in parsed.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes());
         let begin = field.value.as_ptr().addr() - unread.as_ptr().addr();

@@ -20,7 +20,7 @@ use http_body::{Body as _, Frame};
 use hyper::ext::ReasonPhrase;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
-use super::head;
+use super::head::Head;
 use crate::{body::Body, http1::fields};
 
 /// Room for the head of most answers, and a small body.
@@ -38,17 +38,15 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn of(parts: &http::request::Parts) -> Self {
+    pub(super) fn of(head: &Head) -> Self {
         Self {
-            is_head: parts.method == Method::HEAD,
-            version: parts.version,
-            keeps_alive: head::keeps_alive(parts),
-            takes_trailers: head::takes_trailers(parts),
+            is_head: head.parts.method == Method::HEAD,
+            version: head.parts.version,
+            keeps_alive: head.keeps_alive,
+            takes_trailers: head.takes_trailers,
         }
     }
-}
 
-impl Asked {
     /// Where no request could be read.
     pub(super) fn by_nobody() -> Self {
         Self { is_head: false, version: Version::HTTP_11, keeps_alive: false, takes_trailers: false }
@@ -96,20 +94,12 @@ impl Outgoing {
             }
             None => (Delimiter::End, false),
         };
-        let keeps_alive =
-            asked.keeps_alive && !is_last && delimiter != Delimiter::End && !fields::wants(&answer.headers, "close");
-        let mut out = Self {
-            bytes: Vec::from(before),
-            written: 0,
-            piece: Bytes::new(),
-            tail: b"",
-            delimiter,
-            has_ended,
-            keeps_alive,
-        };
+        let keeps_alive = asked.keeps_alive && !is_last && delimiter != Delimiter::End;
+        let (written, piece, tail) = (0, Bytes::new(), &b""[..]);
+        let mut out = Self { bytes: Vec::from(before), written, piece, tail, delimiter, has_ended, keeps_alive };
         out.bytes.reserve(USUAL);
         out.status_line(answer, asked.version);
-        out.fields(&answer.headers);
+        let says_connection = out.fields(&answer.headers);
         if has_body {
             match delimiter {
                 Delimiter::Length(length) => out.content_length(length),
@@ -124,7 +114,7 @@ impl Outgoing {
                 _ => {}
             }
         }
-        if !answer.headers.contains_key(CONNECTION) {
+        if !says_connection {
             match asked.version {
                 _ if !keeps_alive => out.bytes.extend_from_slice(b"connection: close\r\n"),
                 Version::HTTP_10 => out.bytes.extend_from_slice(b"connection: keep-alive\r\n"),
@@ -146,18 +136,26 @@ impl Outgoing {
         self.bytes.extend_from_slice(b"\r\n");
     }
 
-    /// What is said by the answer itself; how it is delimited is said here.
-    fn fields(&mut self, headers: &HeaderMap) {
+    /// What the answer itself says; how it is delimited is said elsewhere. Whether something is said of the connection.
+    fn fields(&mut self, headers: &HeaderMap) -> bool {
+        let (mut says_date, mut says_connection) = (false, false);
         for (name, value) in headers {
-            if *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING {
-                fields::write(&mut self.bytes, name, value);
+            if *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING {
+                continue;
             }
+            says_date |= *name == DATE;
+            if *name == CONNECTION {
+                says_connection = true;
+                self.keeps_alive &= !fields::wants(headers, "close");
+            }
+            fields::write(&mut self.bytes, name, value);
         }
-        if !headers.contains_key(DATE) {
+        if !says_date {
             self.bytes.extend_from_slice(b"date: ");
             write_date(&mut self.bytes);
             self.bytes.extend_from_slice(b"\r\n");
         }
+        says_connection
     }
 
     fn content_length(&mut self, length: u64) {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::{Buf as _, BytesMut};
-use http::{Request, request::Parts, response};
+use http::{Request, response};
 use http_body::Body as _;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -19,7 +19,7 @@ use tokio::{
 use super::{
     answer::{Asked, Outgoing, WrongLength},
     body::Incoming,
-    head,
+    head::Head,
     interim::Interim,
     wire::Wire,
 };
@@ -48,7 +48,7 @@ pub(super) struct Connection<S> {
 
 /// What comes of waiting for a request.
 pub(super) enum Next {
-    Request(Parts),
+    Request(Head),
     /// The peer has gone, or said nothing in time.
     Nothing,
     Refused(Refusal),
@@ -92,10 +92,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
     pub(super) async fn next(&mut self, mut closing: impl FnMut(&mut Context<'_>) -> Poll<()>) -> Next {
         let (mut silent_since, mut head_began) = (None, None);
         poll_fn(|cx| {
+            let is_closing = closing(cx).is_ready();
             let mut state = self.wire.lock();
             loop {
                 match state.inbound.head() {
-                    Ok(Some(parts)) => return Poll::Ready(Next::Request(parts)),
+                    Ok(Some(head)) => return Poll::Ready(Next::Request(head)),
                     Ok(None) => {}
                     Err(refusal) => return Poll::Ready(Next::Refused(refusal)),
                 }
@@ -107,7 +108,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             }
             let has_begun = !state.inbound.unread.is_empty();
             drop(state);
-            let is_closing = closing(cx).is_ready();
             if has_begun {
                 let deadline = *head_began.get_or_insert_with(Instant::now) + self.patience.head;
                 return self.poll_deadline(deadline, cx).map(|()| Next::Refused(Refusal::HeadTooSlow));
@@ -138,7 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
     }
 
     /// The request that a head begins.
-    pub(super) fn request(&self, parts: Parts) -> Request<RequestBody> {
+    pub(super) fn request(&self, Head { parts, expects_continue, .. }: Head) -> Request<RequestBody> {
         let mut state = self.wire.lock();
         self.interim.take(); // what an earlier request has left
         let body = state.inbound.body();
@@ -146,7 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             return Request::from_parts(parts, RequestBody::Empty);
         }
         let length = body.size_hint().exact();
-        let turn = state.begin_body(head::expects_continue(&parts));
+        let turn = state.begin_body(expects_continue);
         let body = Incoming::new(Arc::new(self.wire.clone()), turn, length);
         Request::from_parts(parts, RequestBody::Http1(body))
     }
@@ -165,10 +165,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
         let mut answer = pin!(answer);
         poll_fn(|cx| {
             self.attend(cx);
+            let _ = closing(cx); // whoever is being answered is not cut off
             if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
                 return Poll::Ready(Ok(answer));
             }
-            let _ = closing(cx); // whoever is being answered is not cut off
             ready!(self.poll_early(cx))?;
             self.wire.lock().poll_gone(cx).map(|()| Err(BrokenAnswer::Gone))
         })

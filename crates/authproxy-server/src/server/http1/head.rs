@@ -7,7 +7,7 @@
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderValue, Method, Request, Uri, Version,
-    header::{CONTENT_LENGTH, EXPECT, TE, TRANSFER_ENCODING},
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRANSFER_ENCODING},
     request::Parts,
 };
 
@@ -25,6 +25,37 @@ use crate::{
 pub(super) struct Head {
     pub(super) parts: Parts,
     pub(super) body: Decoder,
+    /// Whether the peer wants the connection to go on behind the answer (RFC 9112, section 9.3).
+    pub(super) keeps_alive: bool,
+    /// Whether the peer holds its body back until it is told to go on (RFC 9110, section 10.1.1).
+    pub(super) expects_continue: bool,
+    /// Whether the peer takes trailers (RFC 9110, section 6.5.1).
+    pub(super) takes_trailers: bool,
+}
+
+/// Which fields about the connection are there. Most requests have none; that is seen at once, a search for each costs
+/// more.
+#[derive(Clone, Copy, Debug, Default)]
+struct Control {
+    connection: bool,
+    length: bool,
+    coding: bool,
+    expect: bool,
+    te: bool,
+}
+
+impl Control {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut control = Self::default();
+        for name in headers.keys() {
+            control.connection |= *name == CONNECTION;
+            control.length |= *name == CONTENT_LENGTH;
+            control.coding |= *name == TRANSFER_ENCODING;
+            control.expect |= *name == EXPECT;
+            control.te |= *name == TE;
+        }
+        control
+    }
 }
 
 /// Takes a head off the front of what has arrived; `None` while it is not whole. `seen` is how much was looked at before.
@@ -32,7 +63,7 @@ pub(super) fn take(unread: &mut BytesMut, seen: usize) -> Result<Option<Head>, R
     // Empty lines before a request line are left over from sloppy peers (RFC 9112, section 2.2).
     let start = unread.chunks_exact(2).take_while(|pair| *pair == b"\r\n").count() * 2;
     let from = start.max(seen.saturating_sub(3));
-    let Some(end) = memchr::memmem::find(&unread[from..], b"\r\n\r\n").map(|at| from + at + 4) else {
+    let Some(end) = fields::end(&unread[from..]).map(|end| from + end) else {
         return incomplete(unread, start, from).map(|()| None);
     };
     if end > MAX_HEAD {
@@ -43,8 +74,12 @@ pub(super) fn take(unread: &mut BytesMut, seen: usize) -> Result<Option<Head>, R
     let first = fields::take_line(&mut lines)?.ok_or(Refusal::Malformed)?;
     let mut parts = request_line(&text, first)?;
     parts.headers = fields::read(&text, end - lines.len(), MAX_FIELDS)?;
-    let body = body(&parts)?;
-    Ok(Some(Head { parts, body }))
+    let control = Control::of(&parts.headers);
+    let body = body(&parts, control)?;
+    let keeps_alive = keeps_alive(&parts, control);
+    let expects_continue = control.expect && expects_continue(&parts);
+    let takes_trailers = control.te && takes_trailers(&parts);
+    Ok(Some(Head { parts, body, keeps_alive, expects_continue, takes_trailers }))
 }
 
 /// Refuses early what will be no head, or too large a one, however it goes on. It begins at `start`; what lies before
@@ -92,10 +127,12 @@ fn request_line(text: &Bytes, line: &[u8]) -> Result<Parts, Refusal> {
 }
 
 /// How the body is delimited (RFC 9112, section 6.3).
-fn body(parts: &Parts) -> Result<Decoder, Refusal> {
+fn body(parts: &Parts, control: Control) -> Result<Decoder, Refusal> {
+    if !control.length && !control.coding {
+        return Ok(Decoder::none());
+    }
     let (length, coding) = (only(&parts.headers, &CONTENT_LENGTH)?, only(&parts.headers, &TRANSFER_ENCODING)?);
     match (length, coding) {
-        (None, None) => Ok(Decoder::none()),
         (Some(length), None) => fields::decimal(length).map(Decoder::length).ok_or(Refusal::Malformed),
         (None, Some(coding))
             if parts.version == Version::HTTP_11 && coding.as_bytes().eq_ignore_ascii_case(b"chunked") =>
@@ -115,22 +152,19 @@ fn only<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Result<Option<&'
     }
 }
 
-/// Whether the peer wants the connection to go on behind the answer (RFC 9112, section 9.3).
-pub(super) fn keeps_alive(parts: &Parts) -> bool {
+fn keeps_alive(parts: &Parts, control: Control) -> bool {
     match parts.version {
-        Version::HTTP_11 => !fields::wants(&parts.headers, "close"),
-        _ => fields::wants(&parts.headers, "keep-alive"),
+        Version::HTTP_11 => !(control.connection && fields::wants(&parts.headers, "close")),
+        _ => control.connection && fields::wants(&parts.headers, "keep-alive"),
     }
 }
 
-/// Whether the peer holds its body back until it is told to go on (RFC 9110, section 10.1.1).
-pub(super) fn expects_continue(parts: &Parts) -> bool {
+fn expects_continue(parts: &Parts) -> bool {
     let expects = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
     parts.version == Version::HTTP_11 && parts.headers.get(EXPECT).is_some_and(expects)
 }
 
-/// Whether the peer takes trailers (RFC 9110, section 6.5.1).
-pub(super) fn takes_trailers(parts: &Parts) -> bool {
+fn takes_trailers(parts: &Parts) -> bool {
     let mut codings = parts.headers.get_all(TE).iter().flat_map(|value| ascii::split(value.as_bytes(), b','));
     codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }

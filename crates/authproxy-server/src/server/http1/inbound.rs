@@ -1,7 +1,6 @@
 //! What a peer sends on one connection, cut into requests. Pure: no I/O, no clock.
 
 use bytes::{Bytes, BytesMut};
-use http::request::Parts;
 
 use super::head::{self, Head};
 use crate::{
@@ -25,19 +24,19 @@ impl Inbound {
     }
 
     /// The next request's head, if it is whole. The last one's body must have ended.
-    pub(super) fn head(&mut self) -> Result<Option<Parts>, Refusal> {
+    pub(super) fn head(&mut self) -> Result<Option<Head>, Refusal> {
         debug_assert!(self.body.is_done(), "a body is no head");
         if self.unread.is_empty() {
             return Ok(None);
         }
-        let Some(Head { parts, body }) = head::take(&mut self.unread, self.seen)? else {
+        let Some(mut head) = head::take(&mut self.unread, self.seen)? else {
             self.seen = self.unread.len();
             return Ok(None);
         };
         self.seen = 0;
-        self.body = body;
+        self.body = std::mem::replace(&mut head.body, Decoder::none());
         self.release();
-        Ok(Some(parts))
+        Ok(Some(head))
     }
 
     /// The next part of the body, if it is there.

@@ -22,12 +22,12 @@ fn serve(delay: Duration, length: usize) -> (DuplexStream, JoinHandle<(Duration,
         let began = Instant::now();
         let mut connection = Connection::new(io, PATIENCE);
         let refusal = loop {
-            let parts = match connection.next(|_| Poll::Pending).await {
-                Next::Request(parts) => parts,
+            let head = match connection.next(|_| Poll::Pending).await {
+                Next::Request(head) => head,
                 Next::Nothing => break None,
                 Next::Refused(refusal) => break Some(refusal),
             };
-            let asked = Asked::of(&parts);
+            let asked = Asked::of(&head);
             if connection.answered(sleep(delay), |_| Poll::Pending).await.is_err() {
                 break None;
             }

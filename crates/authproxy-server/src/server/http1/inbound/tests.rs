@@ -26,7 +26,7 @@ fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<(Vec<Seen>, bo
         inbound.unread.extend_from_slice(piece);
         loop {
             if inbound.body().is_done() {
-                let Some(parts) = inbound.head().map_err(Bad::Head)? else { break };
+                let Some(Head { parts, .. }) = inbound.head().map_err(Bad::Head)? else { break };
                 seen.push(Seen::Head(format!("{} {}", parts.method, parts.uri)));
                 continue;
             }
