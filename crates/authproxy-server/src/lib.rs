@@ -11,9 +11,11 @@ pub mod routes;
 
 mod ascii;
 mod body;
+mod burst;
 mod cookie;
 mod cors;
 mod csrf;
+mod date;
 mod dev;
 mod forward;
 mod gateway;

@@ -26,7 +26,7 @@ use crate::{
     body::{self, Body, RequestBody},
     config::{Config, IpNet, LimitsConfig, RouteAccess, TokenDelivery, VerifyConfig},
     cookie::{Presented, SessionCookie},
-    cors, csrf,
+    cors, csrf, date,
     forward::{self, Forwarder, TrustError},
     handlers,
     origin::Origins,
@@ -175,6 +175,7 @@ impl App {
             cors::open(&head.headers, response.headers_mut(), &self.origins);
         }
         response::secure_transport(response.headers_mut(), self.origins.https());
+        date::say(response.headers_mut(), || self.manager.now());
         response.headers_mut().insert(X_REQUEST_ID, id.header().clone());
         let verdict = response.extensions_mut().remove::<Verdict>();
         let (method, status) = (&head.method, response.status());

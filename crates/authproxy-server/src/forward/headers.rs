@@ -63,6 +63,7 @@ pub(crate) struct Onward<'a> {
 
 /// Which of the fields that are looked at one by one are there. One look at all names costs less than a search for each.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each says that one is there")]
 struct There {
     connection: bool,
     te: bool,

@@ -35,7 +35,10 @@ pub(super) use self::{
 };
 use self::{delimit::Rest, io::Reading, streaming::Streaming};
 use super::upload::Upload;
-use crate::http1::{decoder::BadBody, reading::poll_fill};
+use crate::{
+    burst::after_the_others,
+    http1::{decoder::BadBody, reading::poll_fill},
+};
 
 /// Why an answer could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,7 +91,7 @@ impl Wire {
         mut interim: impl FnMut(StatusCode, &HeaderMap),
     ) -> Result<Response<AnswerBody>, Failed> {
         let mut wire = self;
-        after_the_others().await;
+        after_the_others().await; // so that an upstream that sleeps is woken once for all of their requests
         if !wire.is_quiet() {
             return Err(Failed::Unsent(request.body, ErrorKind::ConnectionReset.into()));
         }
@@ -188,18 +191,4 @@ impl Exchange {
     fn into_answer(self, rest: Rest) -> AnswerBody {
         AnswerBody::new(self.reading, self.unread, rest, self.streaming, self.is_out)
     }
-}
-
-/// Lets the tasks that can run now run first. So what their requests have to write goes out in one burst, and an
-/// upstream that sleeps is woken once for all of them, not by each: that is the larger part of a write's cost.
-async fn after_the_others() {
-    let mut has_waited = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut has_waited, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

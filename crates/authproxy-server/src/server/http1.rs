@@ -39,6 +39,7 @@ pub(crate) use self::{body::Incoming, interim::Interim};
 use super::refusal;
 use crate::{
     body::RequestBody,
+    burst::after_the_others,
     problem::Problem,
     response::Response,
     seldom::Seldom,
@@ -128,6 +129,7 @@ where
         let answering = Box::pin(answer(request, Some(connection.interim())));
         let sent = match connection.answered(answering, &mut closing).await {
             Ok(mut response) => {
+                after_the_others().await;
                 let tunnel = Tunnel::take(response.extensions_mut());
                 let (parts, body) = response.into_parts();
                 let sent = connection.send(&parts, body, asked, is_last.load(Ordering::Relaxed)).await;

@@ -14,6 +14,7 @@ use crate::{
 
 /// Which of the fields that are looked at one by one are there. One look at all names costs less than a search for each.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each says that one is there")]
 struct There {
     of_one_hop: bool,
     set_cookie: bool,
@@ -29,7 +30,7 @@ impl There {
                 "set-cookie" => there.set_cookie = true,
                 "access-control-allow-origin" | "access-control-allow-credentials" => there.other_origins = true,
                 // As others call it for caches of their own too.
-                other if other.contains("-control") => there.cache_control = true,
+                other if other.ends_with("-control") => there.cache_control = true,
                 other => there.of_one_hop |= HOP_BY_HOP.contains(&other),
             }
         }

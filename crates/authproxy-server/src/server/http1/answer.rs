@@ -1,19 +1,17 @@
 //! An answer as it is written (RFC 9112, sections 4 and 6).
 
 use std::{
-    cell::RefCell,
     fmt,
     future::poll_fn,
     io::{self, Write as _},
     pin::Pin,
     task::{Context, Poll},
-    time::{Duration, SystemTime},
 };
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{
     HeaderMap, Method, StatusCode, Version,
-    header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING},
+    header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
     response,
 };
 use http_body::{Body as _, Frame};
@@ -138,22 +136,16 @@ impl Outgoing {
 
     /// What the answer itself says; how it is delimited is said elsewhere. Whether something is said of the connection.
     fn fields(&mut self, headers: &HeaderMap) -> bool {
-        let (mut says_date, mut says_connection) = (false, false);
+        let mut says_connection = false;
         for (name, value) in headers {
             if *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING {
                 continue;
             }
-            says_date |= *name == DATE;
             if *name == CONNECTION {
                 says_connection = true;
                 self.keeps_alive &= !fields::wants(headers, "close");
             }
             fields::write(&mut self.bytes, name, value);
-        }
-        if !says_date {
-            self.bytes.extend_from_slice(b"date: ");
-            write_date(&mut self.bytes);
-            self.bytes.extend_from_slice(b"\r\n");
         }
         says_connection
     }
@@ -221,20 +213,6 @@ pub(super) struct WrongLength;
 
 fn write_number(bytes: &mut Vec<u8>, number: fmt::Arguments<'_>) {
     let _ = bytes.write_fmt(number); // a vector takes everything
-}
-
-/// Writes the time of day (RFC 9110, section 6.6.1), made once a second on each thread.
-fn write_date(bytes: &mut Vec<u8>) {
-    thread_local! {
-        static DATE: RefCell<(Duration, String)> = const { RefCell::new((Duration::ZERO, String::new())) };
-    }
-    DATE.with_borrow_mut(|(made_at, text)| {
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        if text.is_empty() || made_at.as_secs() != since_epoch.as_secs() {
-            (*made_at, *text) = (since_epoch, httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + since_epoch));
-        }
-        bytes.extend_from_slice(text.as_bytes());
-    });
 }
 
 impl Outgoing {

@@ -47,6 +47,7 @@ pub(super) struct Connection<S> {
 }
 
 /// What comes of waiting for a request.
+#[expect(clippy::large_enum_variant, reason = "nearly always it is the large one, and taken apart at once")]
 pub(super) enum Next {
     Request(Head),
     /// The peer has gone, or said nothing in time.

@@ -36,6 +36,7 @@ pub(super) struct Head {
 /// Which fields about the connection are there. Most requests have none; that is seen at once, a search for each costs
 /// more.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each says that one is there")]
 struct Control {
     connection: bool,
     length: bool,
