@@ -145,11 +145,16 @@ fn stranger(user: u32) -> String {
 
 /// Logs in users 0, 1, 2, …; the cookie of each, as a request carries it.
 pub(crate) fn log_in(address: SocketAddr, users: u32) -> io::Result<Vec<String>> {
+    log_in_by(Question::login, address, users)
+}
+
+/// The same, by such requests.
+pub(crate) fn log_in_by(login: fn(u32) -> Question, address: SocketAddr, users: u32) -> io::Result<Vec<String>> {
     let mut cookies = Vec::new();
     let mut first = 0;
     while first < users {
         let end = users.min(first + LOGINS_AT_ONCE);
-        let questions: Vec<_> = (first..end).map(Question::login).collect();
+        let questions: Vec<_> = (first..end).map(login).collect();
         let connections = LOGIN_CONNECTIONS.min(questions.len());
         let mut outcome = burst(address, &questions, connections, questions.len()).run(|| ())?;
         outcome.cookies.sort_unstable();

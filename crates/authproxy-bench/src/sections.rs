@@ -5,6 +5,7 @@ mod idle;
 mod library;
 mod logins;
 mod program;
+mod refresh;
 mod sessions;
 mod shapes;
 mod start;
@@ -39,6 +40,7 @@ impl Plan {
 const PLANS: &[Plan] = &[
     Plan { name: forward::NAME, title: forward::TITLE, run: forward::run },
     Plan { name: shapes::NAME, title: shapes::TITLE, run: shapes::run },
+    Plan { name: refresh::NAME, title: refresh::TITLE, run: refresh::run },
     Plan { name: tls::NAME, title: tls::TITLE, run: tls::run },
     Plan { name: sessions::NAME, title: sessions::TITLE, run: sessions::run },
     Plan { name: verify::NAME, title: verify::TITLE, run: verify::run },

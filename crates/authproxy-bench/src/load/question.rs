@@ -39,6 +39,8 @@ enum Right {
     Token(String),
     /// 200 with a cookie, and the user's token in the body.
     Login(String),
+    /// 200 with a cookie, and no token in the body.
+    PagesLogin,
 }
 
 /// The head of an answer, as far as it is judged.
@@ -76,15 +78,14 @@ impl Question {
         Self { bytes: bytes.into(), right }
     }
 
-    /// A user's login.
+    /// A user's login by a program, which gets the tokens.
     pub(crate) fn login(user: u32) -> Self {
-        let form = format!("username={user:07}&password=password123");
-        let request = format!(
-            "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n\
-             Content-Length: {}\r\n\r\n{form}",
-            form.len()
-        );
-        Self { bytes: request.into_bytes().into(), right: Right::Login(format!(r#""access_token":"{user:07}."#)) }
+        Self { bytes: login(user, ""), right: Right::Login(format!(r#""access_token":"{user:07}."#)) }
+    }
+
+    /// A user's login by a page, which gets the cookie only.
+    pub(crate) fn pages_login(user: u32) -> Self {
+        Self { bytes: login(user, "Sec-Fetch-Site: same-origin\r\n"), right: Right::PagesLogin }
     }
 
     /// A logout of the session that the cookie names.
@@ -106,7 +107,7 @@ impl Question {
             Right::Body(body) => length == body.len(),
             Right::Empty => length == 0,
             Right::Token(token) => head.authorization.is_some_and(|value| value.starts_with(token.as_bytes())),
-            Right::Login(_) => head.cookie.is_some(),
+            Right::Login(_) | Right::PagesLogin => head.cookie.is_some(),
         };
         if is_right { Ok(length) } else { Err(Failure::WrongBody) }
     }
@@ -117,8 +118,19 @@ impl Question {
             Right::Body(right) => body == &**right,
             Right::Empty | Right::Token(_) => true,
             Right::Login(token) => memmem(body, token.as_bytes()),
+            Right::PagesLogin => !memmem(body, b"_token"),
         }
     }
+}
+
+fn login(user: u32, fields: &str) -> Arc<[u8]> {
+    let form = format!("username={user:07}&password=password123");
+    let request = format!(
+        "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n{fields}\
+         Content-Length: {}\r\n\r\n{form}",
+        form.len()
+    );
+    request.into_bytes().into()
 }
 
 fn memmem(text: &[u8], part: &[u8]) -> bool {
@@ -147,6 +159,9 @@ mod tests {
         assert_eq!(question.judge_head(&Head { cookie: Some(b"session_id=x"), ..HEAD }), Ok(0));
         assert!(question.is_right_body(br#"{"access_token":"0000007.1.xxx"}"#));
         assert!(!question.is_right_body(br#"{"access_token":"0000008.1.xxx"}"#));
+        let question = Question::pages_login(7);
+        assert!(question.is_right_body(br#"{"token_type":"bearer","expires_in":3600}"#));
+        assert!(!question.is_right_body(br#"{"access_token":"0000007.1.xxx"}"#));
     }
 
     #[test]

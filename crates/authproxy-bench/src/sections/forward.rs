@@ -1,9 +1,12 @@
 //! A forwarded request with a valid session: authproxy against whatever else forwards, and against itself with
 //! refreshes, with sessions in Redis.
 
-use std::{io, time::Duration};
+use std::io;
 
-use super::{AUTHPROXY, HOUR, NGINX};
+use super::{
+    AUTHPROXY, HOUR, NGINX,
+    refresh::{REFRESHING, SHORT},
+};
 use crate::{
     bench::Bench,
     compare::{self, Group, Key},
@@ -22,9 +25,6 @@ use crate::{
 pub(super) const NAME: &str = "forward";
 pub(super) const TITLE: &str = "A forwarded request";
 
-/// Short enough for hundreds of refreshes a second with a thousand sessions.
-const SHORT: Duration = Duration::from_secs(2);
-const REFRESHING: &str = "authproxy, refreshing";
 const REDIS: &str = "authproxy, Redis";
 const REDIS_ALONE: &str = "authproxy, Redis, no near-cache";
 /// At its limit a side uses its whole core, unless others are in the way.
@@ -151,13 +151,6 @@ fn bounds(turns: &[Turn]) -> Vec<Bound> {
             Limit::AtMost(1.05),
             [key(REDIS), key(AUTHPROXY)],
             compare::cpu,
-        ),
-        compare::bound(
-            turns,
-            "p99 at a steady rate: refreshing / not",
-            Limit::AtMost(1.1),
-            [key(REFRESHING), key(AUTHPROXY)],
-            compare::p99,
         ),
     ]
     .into_iter()

@@ -8,7 +8,7 @@ use crate::{
     bench::{Bench, say},
     compare::{self, cpu},
     load::{Load, Pace, Question},
-    peers::{Running, Shape, authproxy::Authproxy, log_in},
+    peers::{Running, Shape, authproxy::Authproxy, log_in_by},
     process::Family,
     report::{About, Bound, Limit, Section, Table},
     spread::Spread,
@@ -61,10 +61,10 @@ pub(super) fn run(bench: &Bench<'_>) -> io::Result<Section> {
         name: NAME,
         title: TITLE,
         text: format!(
-            "Two authproxy at once, on the same core, one with {} sessions, one with {}, all logged in through it, with two \
-             tokens of {TOKEN_SIZE} bytes each; they bear the load in turn. Every session is asked for, in an order that no \
+            "Two authproxy at once, on the same core, one with {} sessions, one with {}, all logged in through it by pages, \
+             which are not shown their two tokens of {TOKEN_SIZE} bytes each; they bear the load in turn. Every session is asked for, in an order that no \
              cache foresees, or as few of the many as the other one has. Bytes a session: how much the process has grown in \
-             RAM by its logins, divided by them.",
+             RAM by its logins, divided by them. (Of a program, which is shown its tokens, a fingerprint is kept as well.)",
             few.sessions(),
             many.sessions()
         ),
@@ -89,9 +89,9 @@ impl House {
         let stage = bench.stage(Shape { sessions, ..bench.stage.shape });
         let (process, beside, address) = side.serve(&stage)?;
         let family = Family::of(std::slice::from_ref(&process))?;
-        log_in(address, WARM_UP)?;
+        log_in_by(Question::pages_login, address, WARM_UP)?;
         let before = family.rss_kib();
-        let cookies = log_in(address, sessions)?;
+        let cookies = log_in_by(Question::pages_login, address, sessions)?;
         let after = family.rss_kib();
         say(&format!("{sessions} sessions are logged in"));
         let ask = |place: usize| {
