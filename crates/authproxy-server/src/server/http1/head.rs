@@ -21,7 +21,6 @@ use crate::{
 };
 
 /// A request's head, and what it says of the bytes behind it.
-#[derive(Debug)]
 pub(super) struct Head {
     pub(super) parts: Parts,
     pub(super) body: Decoder,

@@ -9,7 +9,6 @@ use crate::{
 };
 
 /// The bytes that have arrived and what they belong to. Between two requests it holds no memory.
-#[derive(Debug)]
 pub(super) struct Inbound {
     pub(super) unread: BytesMut,
     /// How much of an incomplete head was looked at already.

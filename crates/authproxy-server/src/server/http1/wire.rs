@@ -16,10 +16,8 @@ use super::{body::Source, inbound::Inbound, interim::Interim};
 use crate::http1::{decoder::Decoded, reading::poll_fill};
 
 /// The socket and its bytes, shared. As a stream it is the socket alone.
-#[derive(Debug)]
 pub(super) struct Wire<S>(Arc<Mutex<State<S>>>);
 
-#[derive(Debug)]
 pub(super) struct State<S> {
     pub(super) io: S,
     pub(super) inbound: Inbound,
