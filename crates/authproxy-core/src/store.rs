@@ -3,6 +3,7 @@
 //! A store knows nothing of auth services. Its verbs are atomic per session and say what happened.
 
 mod envelope;
+mod index;
 mod key_hasher;
 mod memory;
 #[cfg(feature = "redis")]
