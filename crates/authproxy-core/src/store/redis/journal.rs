@@ -205,10 +205,7 @@ impl Life {
     /// A version was made here, by these arguments.
     pub(super) fn committed(&mut self, session: &Session, version: Version, made_by: Made<'_>, index: Option<String>) {
         let record = self.record.take();
-        // A token that somebody else has spent meanwhile must not be kept.
-        let known = version == self.version.next() || !made_by.refresh_token.is_empty();
         self.record = record
-            .filter(|_| known)
             .and_then(|record| record::succeeded(&record, version, made_by.session, made_by.refresh_token))
             .map(Into::into);
         (self.version, self.due_at, self.index) = (version, session.zones.refresh_at, index);

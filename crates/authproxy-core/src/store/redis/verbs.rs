@@ -115,13 +115,11 @@ impl SessionStore for Records {
     async fn commit(&self, lease: &Lease, commit: Commit) -> Result<Committed, StoreError> {
         let (key, next) = (&lease.key, lease.base.next());
         let session = record::seal_session(&self.envelope, key, next, &commit.session);
-        let token = commit.refresh_token.as_ref();
-        let refresh = token.map(|token| record::seal_refresh_token(&self.envelope, key, next, token));
+        let refresh = record::seal_refresh_token(&self.envelope, key, next, &commit.refresh_token);
         let (base, life) = (lease.base.0.to_string(), millis(self.life(&commit.session)));
         let attempt = lease.attempt.0.to_be_bytes();
         let (publish, channel) = self.channel(key);
         let name = key.name();
-        let refresh = refresh.unwrap_or_default();
         let arguments: [&[u8]; 8] = [
             base.as_bytes(),
             &attempt,

@@ -61,17 +61,6 @@ fn what_another_node_has_followed_up_is_not_written_again() {
     assert!(entry(&journal, &key, START).is_some());
 }
 
-/// A token that was kept by a refresh is the one before it, not what was known here long ago.
-#[test]
-fn a_record_is_not_made_of_what_others_have_spent() {
-    let (journal, key) = (Journal::default(), key());
-    created(&journal, &key, START, b"record");
-    let kept = Made { arguments: &[b"commit"], session: b"sealed session", refresh_token: b"" };
-    journal.wrote(&key, &session(), START, UNTIL, |life| life.committed(&session(), Version(9), kept, None));
-    let Writes::Lives(life) = entry(&journal, &key, START).unwrap().writes else { panic!("it lives") };
-    assert!(life.record.is_none() && life.commit.is_some());
-}
-
 #[test]
 fn what_has_ended_elsewhere_is_forgotten_and_what_has_ended_here_is_not() {
     let (journal, elsewhere, here) = (Journal::default(), key(), key());
