@@ -21,13 +21,17 @@ fn session() -> Session {
     Session::new("u".into(), AccessToken::new("access").unwrap(), zones, START, UNTIL)
 }
 
+fn place() -> Place {
+    Place { index: "ap:u:0".into(), member: [0; 32] }
+}
+
 fn created(journal: &Journal, key: &SessionKey, at: Timestamp, record: &[u8]) {
-    journal.wrote(key, &session(), at, UNTIL, |life| life.begun(record, None));
+    journal.wrote(key, &session(), at, UNTIL, |life| life.begun(record, place()));
 }
 
 fn committed(journal: &Journal, key: &SessionKey, at: Timestamp, version: u64, commit: &[u8]) {
     let made_by = Made { arguments: &[commit], session: b"sealed session", refresh_token: b"sealed token" };
-    journal.wrote(key, &session(), at, UNTIL, |life| life.committed(&session(), Version(version), made_by, None));
+    journal.wrote(key, &session(), at, UNTIL, |life| life.committed(&session(), Version(version), made_by, place()));
 }
 
 fn entry(journal: &Journal, key: &SessionKey, now: Timestamp) -> Option<Entry> {
