@@ -162,11 +162,24 @@ impl Case<'_> {
         }
     }
 
-    /// What happened to the last refresh token of a user that was presented.
+    /// What happened to the last refresh token of a user that was presented; by its name the nodes' logs know a session.
     fn story(&self, user: &str) -> String {
         let Some(last) = self.newest(user) else { return "never refreshed".to_owned() };
         let one = |one: &Presentation| format!("node {} at {}: {:?}", one.node, self.since(one.at), one.outcome);
-        format!("last presented by {}", last.iter().map(one).collect::<Vec<_>>().join(", "))
+        let last: Vec<_> = last.iter().map(one).collect();
+        let name = self.census.names.get(user);
+        let stored = name.and_then(|name| self.commits?.get(name)?.last());
+        let stored = stored.map_or("never".to_owned(), |at| self.since(*at));
+        let under_way =
+            self.incidents.iter().filter(|incident| name.is_some_and(|name| incident.in_flight.contains(name)));
+        let under_way: Vec<_> =
+            under_way.map(|incident| format!("{} at {}", incident.kind, self.since(incident.from))).collect();
+        format!(
+            "{} last presented by {}; last stored {stored}; under way at {}",
+            name.map_or("?", |name| &name[..8]),
+            last.join(", "),
+            under_way.join(", ")
+        )
     }
 
     /// Seconds since the run began.
