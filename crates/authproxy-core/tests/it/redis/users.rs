@@ -39,8 +39,9 @@ async fn an_index_lives_as_long_as_its_longest_session() {
     // An end to the millisecond would be that of one record.
     let ends = server.cli(&["PEXPIRETIME", &index]).await;
     assert!(ends.parse::<u64>().unwrap().is_multiple_of(60_000), "{ends}");
-    let score = server.cli(&["EVAL", "return redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]", "1", &index]).await;
-    assert_eq!(score, ends);
+    let ranked =
+        server.cli(&["EVAL", "return redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]", "1", &index]).await;
+    assert_eq!(ranked, ends);
 }
 
 /// What a refresh seals with the new secret it also lists under the new one; what ends leaves both lists.
