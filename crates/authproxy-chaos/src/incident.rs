@@ -6,6 +6,9 @@ use tokio::time::Instant;
 
 use crate::relay::Name;
 
+/// How soon after a fault of the store everything is to work again.
+pub(crate) const RECOVERY: Duration = Duration::from_secs(2);
+
 /// One thing that was done.
 #[derive(Clone, Debug)]
 pub(crate) struct Incident {

@@ -3,12 +3,12 @@
 //!
 //! - *At most one presentation.* A strict service sees each refresh token once, whatever happens. A service with a
 //!   grace may see one again, inside the grace and only where the first outcome could be unknown: the very node that
-//!   presented it was killed or stopped meanwhile, the service misbehaved, the store did, or the node's own time-out
-//!   had passed; and never when its successor was stored meanwhile.
+//!   presented it was killed or stopped with that refresh under way, the service did not answer in time, or the store
+//!   misbehaved meanwhile; and never when its successor was stored meanwhile.
 //! - *Nobody is logged out.* With a grace, or where nothing was killed: no session is lost. With a strict service only
-//!   those whose refresh was under way on a node when that was killed or stopped, or whose answer the service withheld.
-//!   With a grace the same, where nobody asked for the session again before the grace was over: without the cookie no
-//!   node can open its record. A store that comes back empty takes its sessions with it.
+//!   those whose last refresh was under way on a node when that was killed or stopped, or was not answered. With a grace
+//!   the same, where nobody asked for the session again before the grace was over: without the cookie no node can open
+//!   its record. A store that comes back empty takes its sessions with it.
 //! - *Logout is final*: see [`Limits`].
 //! - *One user's token never reaches another*: never.
 
@@ -25,7 +25,7 @@ use crate::{
         ledger::{Ledger, Outcome, Presentation, Presented},
     },
     census::{Census, Lost, Revival},
-    incident::{Incident, Kind},
+    incident::{Incident, Kind, RECOVERY},
     relay::{Name, name_of},
 };
 
@@ -75,8 +75,8 @@ pub(crate) struct Case<'a> {
     pub(crate) began: Instant,
     pub(crate) census: &'a Census,
     pub(crate) ledger: &'a Ledger,
-    /// When new versions of each session were stored.
-    pub(crate) commits: &'a HashMap<Name, Vec<Instant>>,
+    /// When new versions of each session were stored, where somebody has read along.
+    pub(crate) commits: Option<&'a HashMap<Name, Vec<Instant>>>,
     pub(crate) incidents: &'a [Incident],
     pub(crate) limits: Limits,
 }
@@ -145,7 +145,7 @@ impl Case<'_> {
                 Contract::Grace(_) if self.was_succeeded(token.user, before.at, again.at) => {
                     Some("its successor was stored")
                 }
-                Contract::Grace(_) if !self.was_disturbed(before, again) => Some("nothing had happened"),
+                Contract::Grace(_) if !self.was_disturbed(token.user, before, again) => Some("nothing had happened"),
                 Contract::Grace(_) | Contract::Reusable | Contract::Idempotent => None,
             };
             match reason {
@@ -162,14 +162,24 @@ impl Case<'_> {
         }
     }
 
-    /// What happened to the last refresh token of a user that was presented.
+    /// What happened to the last refresh token of a user that was presented; by its name the nodes' logs know a session.
     fn story(&self, user: &str) -> String {
-        let tokens = self.ledger.presented().filter(|token| token.user == user);
-        let Some(last) = tokens.max_by_key(|token| token.presentations[0].at) else {
-            return "never refreshed".to_owned();
-        };
+        let Some(last) = self.newest(user) else { return "never refreshed".to_owned() };
         let one = |one: &Presentation| format!("node {} at {}: {:?}", one.node, self.since(one.at), one.outcome);
-        format!("last presented by {}", last.presentations.iter().map(one).collect::<Vec<_>>().join(", "))
+        let last: Vec<_> = last.iter().map(one).collect();
+        let name = self.census.names.get(user);
+        let stored = name.and_then(|name| self.commits?.get(name)?.last());
+        let stored = stored.map_or("never".to_owned(), |at| self.since(*at));
+        let under_way =
+            self.incidents.iter().filter(|incident| name.is_some_and(|name| incident.in_flight.contains(name)));
+        let under_way: Vec<_> =
+            under_way.map(|incident| format!("{} at {}", incident.kind, self.since(incident.from))).collect();
+        format!(
+            "{} last presented by {}; last stored {stored}; under way at {}",
+            name.map_or("?", |name| &name[..8]),
+            last.join(", "),
+            under_way.join(", ")
+        )
     }
 
     /// Seconds since the run began.
@@ -181,35 +191,60 @@ impl Case<'_> {
     fn was_succeeded(&self, user: &str, from: Instant, until: Instant) -> bool {
         let is_of_store = |kind| matches!(kind, Kind::Store(_) | Kind::Emptied);
         let mut incidents = self.incidents.iter().filter(|incident| is_of_store(incident.kind));
-        let commits = self.census.names.get(user).and_then(|name| self.commits.get(name));
-        !incidents.any(|incident| incident.touches(from, until, self.limits.lease))
-            && commits.is_some_and(|commits| commits.iter().any(|at| from < *at && *at < until))
+        !incidents.any(|incident| incident.touches(from, until, Duration::ZERO))
+            && self.was_stored(self.census.names.get(user), from, until)
+    }
+
+    /// Whether a new version of a session was stored between two moments.
+    fn was_stored(&self, name: Option<&Name>, from: Instant, until: Instant) -> bool {
+        let commits = name.and_then(|name| self.commits?.get(name));
+        commits.is_some_and(|commits| commits.iter().any(|at| from < *at && *at < until))
     }
 
     /// Whether anything happened by which the outcome of a presentation could have become unknown. A node that waits in
     /// vain for as long as it may is not the harness' doing, and as good a reason. What is done to one node is no reason
-    /// for another's; a node that stands still may present late.
-    fn was_disturbed(&self, before: &Presentation, again: &Presentation) -> bool {
-        let (from, until) = (before.at, again.at);
-        until - from >= self.limits.backend_timeout
+    /// for another's; a node that stands still may present late. Whoever is told to end presents nothing twice.
+    fn was_disturbed(&self, user: &str, before: &Presentation, again: &Presentation) -> bool {
+        let (from, until, name) = (before.at, again.at, self.census.names.get(user));
+        let unanswered = !self.was_answered_in_time(before);
+        (unanswered && until - from >= self.limits.backend_timeout)
             || self.incidents.iter().any(|incident| match incident.kind {
-                Kind::Killed(node) | Kind::Terminated(node) => {
-                    node == before.node && incident.touches(from, until, LAST_WORDS)
+                Kind::Killed(node) => {
+                    node == before.node
+                        && self.was_in_flight(incident, name)
+                        && incident.touches(from, until, LAST_WORDS)
                 }
                 Kind::Stopped(node) => {
-                    [before.node, again.node].contains(&node) && incident.touches(from, until, LAST_WORDS)
+                    [before.node, again.node].contains(&node)
+                        && self.was_in_flight(incident, name)
+                        && incident.touches(from, until, LAST_WORDS)
                 }
-                Kind::Auth(_) | Kind::Store(_) | Kind::Emptied => incident.touches(from, until, self.limits.lease),
+                Kind::Terminated(_) => false,
+                Kind::Auth(_) => unanswered && incident.touches(from, until, Duration::ZERO),
+                Kind::Store(_) | Kind::Emptied => incident.touches(from, until, RECOVERY),
             })
     }
 
-    /// Whether an incident explains why a session was lost.
+    /// Whether the service has answered a presentation well before its node gave up waiting.
+    fn was_answered_in_time(&self, one: &Presentation) -> bool {
+        matches!(one.outcome, Outcome::Answered(at) if at - one.at < self.limits.backend_timeout / 2)
+    }
+
+    /// Whether a session's refresh was under way on the node that something was done to, as far as anybody knows.
+    fn was_in_flight(&self, incident: &Incident, name: Option<&Name>) -> bool {
+        self.commits.is_none() || name.is_some_and(|name| incident.in_flight.contains(name))
+    }
+
+    /// Whether an incident explains why a session was lost. After a kill that a new version has followed it does not.
     fn explains(&self, lost: &Lost) -> bool {
         let name = name_of(&lost.session.cookie);
+        let name = name.as_ref();
         let may_end = self.ledger.contract == Contract::Strict || self.came_back_too_late(lost);
         self.incidents.iter().filter(|incident| incident.from <= lost.at).any(|incident| match incident.kind {
             Kind::Emptied => lost.session.opened_at <= incident.until,
-            Kind::Killed(_) | Kind::Stopped(_) => may_end && was_in_flight(&incident.in_flight, name.as_ref()),
+            Kind::Killed(_) | Kind::Stopped(_) => {
+                may_end && self.was_in_flight(incident, name) && !self.was_stored(name, incident.from, lost.at)
+            }
             Kind::Auth(_) => may_end && self.was_left_unanswered(lost, incident),
             Kind::Store(_) | Kind::Terminated(_) => false,
         })
@@ -219,48 +254,46 @@ impl Case<'_> {
     /// grace.
     fn came_back_too_late(&self, lost: &Lost) -> bool {
         let (Contract::Grace(grace), Some(left_at)) = (self.ledger.contract, lost.left_at) else { return false };
-        let tokens = self.ledger.presented().filter(|token| token.user == lost.session.user);
-        let newest = tokens.max_by_key(|token| token.presentations[0].at);
-        newest.and_then(|token| token.presentations.first().zip(token.presentations.last())).is_some_and(
-            |(first, latest)| {
-                left_at < latest.at + self.limits.lease && first.at + grace.saturating_sub(ON_THE_WAY) <= lost.at
-            },
-        )
+        let Some([first, .., latest] | [first @ latest]) = self.newest(&lost.session.user) else { return false };
+        left_at < latest.at + self.limits.lease && first.at + grace.saturating_sub(ON_THE_WAY) <= lost.at
     }
 
-    /// Whether the service withheld an answer, or gave it too late, while it misbehaved.
+    /// Whether the service withheld the answer to the last refresh, or gave it too late, while it misbehaved.
     fn was_left_unanswered(&self, lost: &Lost, incident: &Incident) -> bool {
-        let mut tokens = self.ledger.presented().filter(|token| token.user == lost.session.user);
-        tokens.any(|token| {
-            token.presentations.iter().any(|one| {
-                let until = match one.outcome {
-                    Outcome::Answered(at) => at,
-                    Outcome::Declined | Outcome::Refused => return false,
-                    Outcome::Pending | Outcome::Issued => lost.at,
-                };
-                incident.touches(one.at, until, Duration::ZERO)
-            })
+        self.newest(&lost.session.user).unwrap_or_default().iter().any(|one| {
+            let until = match one.outcome {
+                Outcome::Answered(_) if self.was_answered_in_time(one) => return false,
+                Outcome::Answered(at) => at,
+                Outcome::Declined | Outcome::Refused => return false,
+                Outcome::Pending | Outcome::Issued => lost.at,
+            };
+            incident.touches(one.at, until, Duration::ZERO)
         })
     }
 
-    /// How long after a logout its cookie may still be taken there.
+    /// The presentations of the refresh token of a user that was presented last.
+    fn newest(&self, user: &str) -> Option<&[Presentation]> {
+        let tokens = self.ledger.presented().filter(|token| token.user == user);
+        tokens.max_by_key(|token| token.presentations[0].at).map(|token| token.presentations)
+    }
+
+    /// How long after a logout its cookie may still be taken there. What is done to another node tells this one no less.
     fn limit(&self, revival: &Revival) -> Duration {
         let (closed, at) = (revival.closed.at, revival.at);
         let since = closed.checked_sub(Duration::from_secs(1)).unwrap_or(closed);
         let mut limit = self.limits.calm;
         for incident in self.incidents.iter().filter(|incident| incident.touches(since, at, Duration::from_secs(1))) {
             limit = limit.max(match incident.kind {
-                Kind::Store(_) | Kind::Emptied => self.limits.near_ttl + self.limits.stale_max,
-                Kind::Killed(_) | Kind::Stopped(_) | Kind::Terminated(_) => self.limits.near_ttl,
-                Kind::Auth(_) => self.limits.calm,
+                Kind::Store(_) | Kind::Emptied => {
+                    let told_again = incident.until + RECOVERY + self.limits.near_ttl;
+                    (self.limits.near_ttl + self.limits.stale_max).min(told_again.saturating_duration_since(closed))
+                }
+                Kind::Stopped(node) if node == revival.node => self.limits.near_ttl,
+                Kind::Killed(_) | Kind::Stopped(_) | Kind::Terminated(_) | Kind::Auth(_) => self.limits.calm,
             });
         }
         limit
     }
-}
-
-fn was_in_flight(in_flight: &HashSet<Name>, name: Option<&Name>) -> bool {
-    name.is_some_and(|name| in_flight.contains(name))
 }
 
 #[cfg(test)]

@@ -170,12 +170,12 @@ impl World {
             lease: self.plan.lease(),
             backend_timeout: self.plan.backend_timeout,
         };
-        let commits = self.relays.as_ref().map(Relays::commits).unwrap_or_default();
+        let commits = self.relays.as_ref().map(Relays::commits);
         Case {
             began: self.began,
             census: &census,
             ledger: &ledger,
-            commits: &commits,
+            commits: commits.as_ref(),
             incidents: &self.incidents,
             limits,
         }

@@ -3,6 +3,7 @@
 //! A store knows nothing of auth services. Its verbs are atomic per session and say what happened.
 
 mod envelope;
+mod index;
 mod key_hasher;
 mod memory;
 #[cfg(feature = "redis")]
@@ -223,8 +224,9 @@ pub struct Lease {
 pub struct Commit {
     /// What is published.
     pub session: Arc<Session>,
-    /// The new refresh token; `None` keeps the present one (RFC 6749, section 6).
-    pub refresh_token: Option<RefreshToken>,
+    /// The refresh token from here on: the new one, or the one that was presented where the service keeps it (RFC 6749,
+    /// section 6). A store that has lost commits holds an older one.
+    pub refresh_token: RefreshToken,
 }
 
 /// What `commit` did.

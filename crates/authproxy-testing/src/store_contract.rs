@@ -210,7 +210,7 @@ const CLAIMS: &[Claim] = &[
     claim("an abort leaves a newer version alone", |store| Box::pin(an_abort_leaves_a_newer_version_alone(store))),
     claim("a commit is the next version", |store| Box::pin(a_commit_is_the_next_version(store))),
     claim("a commit without a refresh token keeps the present one", |store| {
-        Box::pin(a_commit_without_a_refresh_token_keeps_the_present_one(store))
+        Box::pin(a_kept_refresh_token_is_committed_again(store))
     }),
     claim("a repeated commit is answered the same", |store| Box::pin(a_repeated_commit_is_answered_the_same(store))),
     claim("a repeated commit spares the next holder", |store| {

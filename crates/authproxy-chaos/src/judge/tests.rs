@@ -32,11 +32,19 @@ impl Scene {
 
     /// A token that node 0 presents at the beginning, and node 1 again after so long.
     fn presented_twice(contract: Contract, after: Duration) -> Self {
+        Self::presented_and_answered(contract, after, None)
+    }
+
+    /// The same, where the first time was answered after so long.
+    fn presented_and_answered(contract: Contract, after: Duration, answered: Option<Duration>) -> Self {
         let mut scene = Self::new(contract);
         let token = scene.ledger.log_in("u").refresh_token.unwrap();
         for (node, at) in [(0, scene.began), (1, scene.began + after)] {
             let place = scene.ledger.arrived(&token, node, at).unwrap();
             scene.ledger.refresh(&token, place, Some("key"), at);
+        }
+        if let Some(answered) = answered {
+            scene.ledger.settle(&token, 0, Outcome::Answered(scene.began + answered));
         }
         scene
     }
@@ -84,7 +92,7 @@ impl Scene {
         let case = Case {
             census: &self.census,
             ledger: &self.ledger,
-            commits: &self.commits,
+            commits: Some(&self.commits),
             incidents: &self.incidents,
             limits,
             began: self.began,
@@ -106,15 +114,56 @@ fn a_strict_service_never_sees_a_token_twice_whatever_happened() {
 #[test]
 fn a_repeat_needs_a_grace_and_an_incident() {
     assert_eq!(Scene::presented_twice(GRACE, SECOND).broken(), 1);
-    for (kind, broken) in [(Kind::Killed(0), 0), (Kind::Killed(1), 1), (Kind::Stopped(1), 0), (Kind::Stopped(2), 1)] {
-        assert_eq!(Scene::presented_twice(GRACE, SECOND).with(kind, &[]).broken(), broken, "{kind}");
+    for (kind, broken) in [
+        (Kind::Killed(0), 0),
+        (Kind::Killed(1), 1),
+        (Kind::Stopped(1), 0),
+        (Kind::Stopped(2), 1),
+        (Kind::Terminated(0), 1),
+        (Kind::Auth("resets"), 0),
+        (Kind::Store("paused"), 0),
+    ] {
+        assert_eq!(Scene::presented_twice(GRACE, SECOND).with(kind, &[name()]).broken(), broken, "{kind}");
     }
-    assert_eq!(Scene::presented_twice(GRACE, 60 * SECOND).with(Kind::Killed(0), &[]).broken(), 1);
-    assert_eq!(Scene::presented_twice(GRACE, 3 * SECOND).broken(), 0, "a time-out");
-    let mut stored = Scene::presented_twice(GRACE, 3 * SECOND).with(Kind::Killed(0), &[]);
+    assert_eq!(Scene::presented_twice(GRACE, SECOND).with(Kind::Killed(0), &[]).broken(), 1, "nothing was under way");
+    assert_eq!(Scene::presented_twice(GRACE, 60 * SECOND).with(Kind::Killed(0), &[name()]).broken(), 1);
+    let mut stored = Scene::presented_twice(GRACE, 3 * SECOND).with(Kind::Killed(0), &[name()]);
     stored.commits.insert(name(), vec![stored.began + SECOND]);
     assert_eq!(stored.broken(), 1);
     assert_eq!(Scene::presented_twice(Contract::Idempotent, SECOND).broken(), 0);
+}
+
+#[test]
+fn a_repeat_after_an_answer_is_not_excused_by_time_or_by_the_service() {
+    let answered = |after| Scene::presented_and_answered(GRACE, 3 * SECOND, after);
+    assert_eq!(answered(None).broken(), 0, "the node's time-out");
+    assert_eq!(answered(Some(2 * SECOND)).broken(), 0, "too late for its time-out");
+    assert_eq!(answered(Some(SECOND / 10)).broken(), 1);
+    assert_eq!(answered(Some(SECOND / 10)).with(Kind::Auth("resets"), &[]).broken(), 1);
+    assert_eq!(answered(Some(SECOND / 10)).with(Kind::Killed(0), &[name()]).broken(), 0, "and not stored");
+}
+
+#[test]
+fn a_kill_explains_no_loss_after_a_later_version_was_stored() {
+    let lost = |stored_at: Duration| {
+        let mut scene = Scene::lost(Contract::Strict).with(Kind::Killed(0), &[name()]);
+        scene.commits.insert(name(), vec![scene.began + stored_at]);
+        scene.broken()
+    };
+    assert_eq!((lost(SECOND), lost(11 * SECOND)), (1, 0));
+}
+
+#[test]
+fn an_answer_that_was_withheld_once_explains_no_loss_after_the_next_refresh() {
+    let mut scene = Scene::lost(Contract::Strict).with(Kind::Auth("resets"), &[]);
+    let first = scene.ledger.log_in("u").refresh_token.unwrap();
+    let place = scene.ledger.arrived(&first, 0, scene.began).unwrap();
+    let next = scene.ledger.refresh(&first, place, None, scene.began).unwrap().refresh_token.unwrap();
+    assert_eq!(scene.broken(), 0);
+    let later = scene.began + 2 * SECOND;
+    let place = scene.ledger.arrived(&next, 0, later).unwrap();
+    scene.ledger.settle(&next, place, Outcome::Answered(later));
+    assert_eq!(scene.broken(), 1);
 }
 
 #[test]
@@ -171,4 +220,8 @@ fn a_logout_is_known_at_once_when_all_is_well_and_soon_when_not() {
     assert_eq!(one_of_many.broken(), 1);
     assert_eq!(Scene::revived(SECOND).with(Kind::Stopped(1), &[]).broken(), 0);
     assert_eq!(Scene::revived(6 * SECOND).with(Kind::Stopped(1), &[]).broken(), 1);
+    assert_eq!(Scene::revived(SECOND).with(Kind::Stopped(0), &[]).broken(), 1, "another node");
+    assert_eq!(Scene::revived(SECOND).with(Kind::Killed(1), &[]).broken(), 1, "it has forgotten everything");
+    assert_eq!(Scene::revived(6 * SECOND).with(Kind::Store("paused"), &[]).broken(), 0);
+    assert_eq!(Scene::revived(8 * SECOND).with(Kind::Store("paused"), &[]).broken(), 1, "it was back long before");
 }

@@ -8,6 +8,7 @@ use super::*;
 
 const BEGIN: &str = include_str!("../../../authproxy-core/src/store/redis/scripts/begin.lua");
 const COMMIT: &str = include_str!("../../../authproxy-core/src/store/redis/scripts/commit.lua");
+const ABORT: &str = include_str!("../../../authproxy-core/src/store/redis/scripts/abort.lua");
 const NAME: &str = "00112233445566778899aabbccddeeff";
 const GRANTED: &str = "*1\r\n$7\r\ngranted\r\n";
 
@@ -17,7 +18,11 @@ fn command(words: &[&str]) -> Vec<u8> {
 }
 
 fn eval(script: &str) -> Vec<u8> {
-    command(&["EVAL", &format!("-- shared\n{script}"), "1", &format!("ap:{{001}}:{NAME}")])
+    eval_for("one attempt", script)
+}
+
+fn eval_for(attempt: &str, script: &str) -> Vec<u8> {
+    command(&["EVAL", &format!("-- shared\n{script}"), "1", &format!("ap:{{001}}:{NAME}"), "1", attempt])
 }
 
 struct Ends {
@@ -61,6 +66,17 @@ async fn a_session_is_in_flight_from_its_begin_to_its_commit() {
     assert!(ends.relays.in_flight(0).is_empty());
     ends.exchange(&eval(BEGIN), "*1\r\n$4\r\nbusy\r\n").await;
     assert!(ends.relays.in_flight(0).is_empty(), "it was not granted");
+}
+
+/// A lease that was perhaps granted is given back for as long as it takes: also beside the next attempt.
+#[tokio::test]
+async fn an_abort_of_another_attempt_ends_no_flight() {
+    let mut ends = Ends::connect().await;
+    ends.exchange(&eval(BEGIN), GRANTED).await;
+    ends.exchange(&eval_for("an earlier one", ABORT), "*1\r\n$6\r\nfenced\r\n").await;
+    assert_eq!(ends.relays.in_flight(0).len(), 1);
+    ends.exchange(&eval(ABORT), "*1\r\n$4\r\ndone\r\n").await;
+    assert!(ends.relays.in_flight(0).is_empty());
 }
 
 #[tokio::test]

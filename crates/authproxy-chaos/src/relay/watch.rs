@@ -35,6 +35,9 @@ pub(crate) fn name_of(cookie: &str) -> Option<Name> {
     Some(name)
 }
 
+/// Who asks for a permission to present, 16 bytes.
+type Attempt = Vec<u8>;
+
 /// What a script of the store does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
@@ -78,7 +81,8 @@ pub(super) struct Watch {
     scripts: Scripts,
     next_connection: u64,
     connections: HashMap<u64, VecDeque<Pending>>,
-    in_flight: HashSet<Name>,
+    /// By session and attempt: what becomes of one attempt says nothing of another.
+    in_flight: HashSet<(Name, Attempt)>,
     /// When new versions of each session were stored, as this node was told.
     commits: HashMap<Name, Vec<Instant>>,
     hold: Option<(Verb, Side, Gate)>,
@@ -88,6 +92,7 @@ pub(super) struct Watch {
 struct Pending {
     verb: Verb,
     name: Name,
+    attempt: Attempt,
 }
 
 impl Watch {
@@ -113,7 +118,7 @@ impl Watch {
     }
 
     pub(super) fn in_flight(&self) -> HashSet<Name> {
-        self.in_flight.clone()
+        self.in_flight.iter().map(|(name, _)| name.clone()).collect()
     }
 
     pub(super) fn commits(&self) -> impl Iterator<Item = (&Name, &Vec<Instant>)> {
@@ -136,7 +141,7 @@ impl Watch {
         let pending = self.read(&resp::words(command));
         let verb = pending.verb;
         if verb == Verb::Begin {
-            self.in_flight.insert(pending.name.clone());
+            self.in_flight.insert((pending.name.clone(), pending.attempt.clone()));
         }
         if let Some(queue) = self.connections.get_mut(&connection) {
             queue.push_back(pending);
@@ -152,24 +157,26 @@ impl Watch {
         let Some(pending) = self.connections.get_mut(&connection).and_then(VecDeque::pop_front) else {
             return Passing::Freely;
         };
+        let Pending { verb, name, attempt } = pending;
         let is_error = answer.first() == Some(&b'-');
-        match pending.verb {
-            Verb::Begin if !is_error && !says(answer, "granted") => drop(self.in_flight.remove(&pending.name)),
-            Verb::Commit | Verb::Abort | Verb::Remove if !is_error => {
-                self.in_flight.remove(&pending.name);
-                if pending.verb == Verb::Commit && says(answer, "stored") {
-                    self.commits.entry(pending.name).or_default().push(Instant::now());
+        match verb {
+            Verb::Remove if !is_error => self.in_flight.retain(|(in_flight, _)| *in_flight != name),
+            Verb::Begin if is_error || says(answer, "granted") => {}
+            Verb::Begin | Verb::Commit | Verb::Abort if !is_error => {
+                if verb == Verb::Commit && says(answer, "stored") {
+                    self.commits.entry(name.clone()).or_default().push(Instant::now());
                 }
+                self.in_flight.remove(&(name, attempt));
             }
             _ => {}
         }
-        self.held(pending.verb, Side::Answer)
+        self.held(verb, Side::Answer)
     }
 
     fn read(&self, words: &[&[u8]]) -> Pending {
         let word = |place: usize| words.get(place).copied().unwrap_or_default();
         let is = |place: usize, name: &str| word(place).eq_ignore_ascii_case(name.as_bytes());
-        let none = Pending { verb: Verb::Other, name: Name::new() };
+        let none = Pending { verb: Verb::Other, name: Name::new(), attempt: Attempt::new() };
         if is(0, "SCRIPT") && is(1, "LOAD") {
             lock(&self.scripts).insert(sha1(word(2)), verb_of(word(2)));
             return none;
@@ -184,7 +191,8 @@ impl Watch {
         } else {
             return none;
         };
-        Pending { verb, name: name_in(word(3)) }
+        // Behind the record's key: a version, then the attempt.
+        Pending { verb, name: name_in(word(3)), attempt: word(5).to_vec() }
     }
 
     fn held(&mut self, verb: Verb, side: Side) -> Passing {

@@ -8,15 +8,13 @@ use super::plan;
 use crate::{
     args::Args,
     fault::{self, Fault},
-    incident::Kind,
+    incident::{Kind, RECOVERY},
     report::Report,
     world::World,
 };
 
 /// How long the load runs before the first fault.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// How soon after a fault of the store no request that is sent may fail because of it any more.
-const RECOVERY: Duration = Duration::from_secs(2);
 
 pub(super) async fn faults(args: &Args) -> io::Result<Report> {
     let plan = plan(args, "faults")?;

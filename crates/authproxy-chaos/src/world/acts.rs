@@ -19,8 +19,8 @@ use crate::{
 const LAST_WORDS: Duration = Duration::from_millis(5);
 /// Connections that the harness itself opens to leave none for the nodes.
 const HOARD: u32 = 20;
-/// How often a command is tried on a Redis that has no connection left.
-const TRIES: u32 = 500;
+/// How often a command is tried on a Redis that has no connection left, or is loading its data.
+const TRIES: u32 = 1000;
 
 impl World {
     /// kill -9 of a node under whatever load there is, and its start after a while.
@@ -95,6 +95,13 @@ impl World {
         sleep(away).await;
         self.redis_mut().restart().await;
         self.relays().set(Traffic::Flows);
+        // Until then it answers that it is loading, and nobody can do anything about that.
+        for _ in 0..TRIES {
+            if self.redis().info("persistence", "loading").await.as_deref() == Some("0") {
+                break;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
         self.note(Kind::Store("restarted with its data"), from, HashSet::new());
     }
 

@@ -181,9 +181,8 @@ impl Inner {
         let was_there = removed.is_some();
         let stored = removed.map(|removed| (removed.session, removed.refresh_token));
         match (unsaved, stored) {
-            (Some(unsaved), stored) => {
-                let kept = stored.and_then(|(_, refresh_token)| refresh_token);
-                self.revoke_later(unsaved.session.access_token.clone(), unsaved.refresh_token.or(kept));
+            (Some(unsaved), _) => {
+                self.revoke_later(unsaved.session.access_token.clone(), Some(unsaved.refresh_token));
             }
             (None, Some((session, refresh_token))) => {
                 self.revoke_later(session.access_token.clone(), refresh_token);

@@ -100,7 +100,7 @@ impl Flight {
             Err(outcome) => return outcome,
         };
         match self.present(&granted, permit).await {
-            Ok(tokens) => self.commit(&granted.lease, tokens).await,
+            Ok(tokens) => self.commit(granted, tokens).await,
             Err(Unrefreshed::Untouched(declined, _)) => self.give_back(&granted.lease, declined).await,
             Err(Unrefreshed::Rejected(reply)) => self.bury(&granted.lease, reply).await,
             Err(Unrefreshed::Ambiguous { salvaged: Some(rotated), .. }) => self.salvage(&granted.lease, rotated).await,

@@ -65,7 +65,7 @@ struct Pause {
 #[derive(Clone)]
 pub(crate) struct Unsaved {
     pub(crate) session: Arc<Session>,
-    pub(crate) refresh_token: Option<RefreshToken>,
+    pub(crate) refresh_token: RefreshToken,
 }
 
 /// What came of the wish to refresh.

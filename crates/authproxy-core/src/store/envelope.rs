@@ -38,7 +38,8 @@ pub struct Envelope {
     secrets: Vec<Secret>,
 }
 
-struct Secret {
+/// One of the server's secrets.
+pub(super) struct Secret {
     id: [u8; SECRET_ID_LEN],
     prk: hkdf::Prk,
 }
@@ -135,9 +136,13 @@ impl Envelope {
 impl Envelope {
     /// A keyed hash of `text` for one purpose, under each secret, the sealing one first: what a store's server may see
     /// of a text, and cannot compute itself.
-    pub(super) fn hashes<'a>(&'a self, purpose: &'a str, text: &str) -> impl Iterator<Item = [u8; 32]> + 'a {
-        let digest = Sha256::digest(text);
-        self.secrets.iter().map(move |secret| secret.hash(purpose, &digest))
+    pub(super) fn hashes(&self, purpose: &str, text: &str) -> impl Iterator<Item = [u8; 32]> {
+        self.secrets().map(move |secret| secret.hash(purpose, text.as_bytes()))
+    }
+
+    /// The secrets, the sealing one first.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.secrets.iter()
     }
 }
 
@@ -152,9 +157,11 @@ impl hkdf::KeyType for Hash {
 }
 
 impl Secret {
+    /// A keyed hash of `text` for one purpose.
     #[cfg(feature = "redis")]
-    fn hash(&self, purpose: &str, digest: &[u8]) -> [u8; 32] {
-        let info = [purpose.as_bytes(), digest];
+    pub(super) fn hash(&self, purpose: &str, text: &[u8]) -> [u8; 32] {
+        let digest = Sha256::digest(text);
+        let info = [purpose.as_bytes(), &digest];
         let mut hash = [0; 32];
         let okm = self.prk.expand(&info, Hash).expect("one hash is within HKDF's bound");
         okm.fill(&mut hash).expect("as long as was asked");

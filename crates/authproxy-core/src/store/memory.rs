@@ -4,7 +4,6 @@
 //! which only verbs under the record's lock see. Every change of a session, in the index too, happens under that lock.
 
 mod agenda;
-mod index;
 mod lineage;
 mod record;
 
@@ -20,14 +19,14 @@ use std::{
 use async_trait::async_trait;
 
 pub(crate) use self::record::SharedRecord;
-use self::{agenda::Agenda, index::Index, lineage::Lineage, record::Record};
+use self::{agenda::Agenda, lineage::Lineage, record::Record};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
     error::StoreError,
     session::{Session, SessionKey},
     store::{
         Abort, Aborted, Begin, Begun, Commit, Committed, CreateError, Exchanged, HandedOut, Lease, NewSession, Removed,
-        SessionStore,
+        SessionStore, index::Index,
     },
     token::RefreshToken,
 };
@@ -50,7 +49,7 @@ const REMEMBERED_PER_SESSION: usize = 64;
 /// assert_eq!(store.len(), 0);
 /// ```
 pub struct MemoryStore {
-    published: Index,
+    published: Index<Session>,
     agenda: Agenda,
     len: AtomicUsize,
     lineage: Lineage,

@@ -41,8 +41,8 @@ fn only_the_http_backend_knows_reqwest() {
 
 #[test]
 fn only_the_memory_store_and_the_near_cache_know_moka() {
-    only("moka::", &["src/store/memory", "src/store/redis/near.rs"]);
-    only("arc_swap::", &["src/store/memory/index"]);
+    only("moka::", &["src/store/memory", "src/store/redis/near"]);
+    only("arc_swap::", &["src/store/index"]);
 }
 
 #[test]

@@ -86,7 +86,7 @@ async fn granted(store: &RedisStore, key: &SessionKey, seen: Version) -> Lease {
 fn successor(of: &Session) -> Commit {
     let now = SystemClock::new().now();
     let session = of.succeeded_by(access_token(), zones(), now, now.plus(Duration::from_secs(600)));
-    Commit { session: Arc::new(session), refresh_token: Some(refresh_token()) }
+    Commit { session: Arc::new(session), refresh_token: refresh_token() }
 }
 
 /// One refresh, from the permission to the new version.

@@ -194,7 +194,7 @@ impl Harness {
         let both = &mut self.sessions[session];
         let real = store::Commit {
             session: Arc::new(self::session(both.number, commit.version, commit.access, self.start)),
-            refresh_token: commit.refresh.map(|issue| refresh_token(both.number, issue)),
+            refresh_token: refresh_token(both.number, commit.refresh.or(both.model.refresh).unwrap_or_default()),
         };
         let real = self.store.commit(&both.real_lease(lease), real).await.unwrap();
         let model = both.model.commit(lease, commit, self.broken);

@@ -110,7 +110,7 @@ impl RedisServer {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
-    /// SIGKILL. What was not on disk is lost.
+    /// SIGKILL. What it had not written to its file is lost.
     pub fn kill(&mut self) {
         self.process = None;
     }
@@ -251,7 +251,8 @@ impl RedisServer {
         }
         set("save", &[""]);
         set("appendonly", &[if options.appendonly { "yes" } else { "no" }]);
-        set("appendfsync", &["always"]);
+        // Processes are killed here, not machines: what was written is kept, and no test waits for a disk.
+        set("appendfsync", &["no"]);
         set("repl-diskless-sync-delay", &["0"]);
         set("enable-debug-command", &["local"]);
         if options.unix {

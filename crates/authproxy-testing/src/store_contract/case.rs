@@ -141,12 +141,12 @@ impl<'a> Case<'a> {
     }
 
     /// The next version of what the store has now.
-    pub(super) async fn next(&self, key: &SessionKey, refresh_token: Option<RefreshToken>) -> Commit {
+    pub(super) async fn next(&self, key: &SessionKey, refresh_token: RefreshToken) -> Commit {
         let current = self.loaded(key).await;
         self.successor(&current, refresh_token)
     }
 
-    pub(super) fn successor(&self, current: &Session, refresh_token: Option<RefreshToken>) -> Commit {
+    pub(super) fn successor(&self, current: &Session, refresh_token: RefreshToken) -> Commit {
         let now = self.now();
         let session = Arc::new(current.succeeded_by(access_token(), zones(now), now, now.plus(LIFE)));
         Commit { session, refresh_token }
@@ -167,7 +167,7 @@ impl<'a> Case<'a> {
     pub(super) async fn rotate(&self, key: &SessionKey) -> RefreshToken {
         let grant = self.granted(key, LONG_LEASE, IfInDoubt::Report).await;
         let rotated = refresh_token();
-        let commit = self.next(key, Some(rotated.clone())).await;
+        let commit = self.next(key, rotated.clone()).await;
         self.stored(&grant.lease, commit).await;
         rotated
     }

@@ -16,7 +16,7 @@ pub async fn a_commit_is_the_next_version(store: &StoreUnderTest) {
     let opened = case.open().await;
     let first = case.granted(&opened.key, LONG_LEASE, IfInDoubt::Report).await;
     let rotated = refresh_token();
-    let commit = case.next(&opened.key, Some(rotated.clone())).await;
+    let commit = case.next(&opened.key, rotated.clone()).await;
     case.stored(&first.lease, commit.clone()).await;
     let loaded = case.loaded(&opened.key).await;
     case.check(loaded.version == Version(2) && loaded.standing == Standing::Live, &loaded);
@@ -27,12 +27,12 @@ pub async fn a_commit_is_the_next_version(store: &StoreUnderTest) {
     case.check(same_token(&next.refresh_token, &rotated), "the refresh token is not the committed one");
 }
 
-/// A commit without a refresh token keeps the present one (RFC 6749, section 6).
-pub async fn a_commit_without_a_refresh_token_keeps_the_present_one(store: &StoreUnderTest) {
-    let case = Case::new("a commit without a refresh token keeps the present one", store);
+/// A refresh token that the service keeps is committed again (RFC 6749, section 6), and presented again.
+pub async fn a_kept_refresh_token_is_committed_again(store: &StoreUnderTest) {
+    let case = Case::new("a kept refresh token is committed again", store);
     let opened = case.open().await;
     let grant = case.granted(&opened.key, LONG_LEASE, IfInDoubt::Report).await;
-    let commit = case.next(&opened.key, None).await;
+    let commit = case.next(&opened.key, grant.refresh_token.clone()).await;
     case.stored(&grant.lease, commit).await;
     let next = case.granted(&opened.key, LONG_LEASE, IfInDoubt::Report).await;
     case.check(same_token(&next.refresh_token, &opened.refresh_token), "the refresh token was not kept");
@@ -43,7 +43,7 @@ pub async fn a_repeated_commit_is_answered_the_same(store: &StoreUnderTest) {
     let case = Case::new("a repeated commit is answered the same", store);
     let opened = case.open().await;
     let grant = case.granted(&opened.key, LONG_LEASE, IfInDoubt::Report).await;
-    let commit = case.next(&opened.key, Some(refresh_token())).await;
+    let commit = case.next(&opened.key, refresh_token()).await;
     for _ in 0..3 {
         case.stored(&grant.lease, commit.clone()).await;
     }
@@ -56,7 +56,7 @@ pub async fn a_repeated_commit_spares_the_next_holder(store: &StoreUnderTest) {
     let case = Case::new("a repeated commit spares the next holder", store);
     let opened = case.open().await;
     let grant = case.granted(&opened.key, LONG_LEASE, IfInDoubt::Report).await;
-    let commit = case.next(&opened.key, Some(refresh_token())).await;
+    let commit = case.next(&opened.key, refresh_token()).await;
     case.stored(&grant.lease, commit.clone()).await;
     case.granted(&opened.key, LONG_LEASE, IfInDoubt::Report).await;
     case.stored(&grant.lease, commit).await;
@@ -72,7 +72,7 @@ pub async fn a_commit_repeated_after_a_newer_one_is_answered_the_same(store: &St
     let case = Case::new("a commit repeated after a newer one is answered the same", store);
     let opened = case.open().await;
     let grant = case.granted(&opened.key, LONG_LEASE, IfInDoubt::Report).await;
-    let commit = case.next(&opened.key, Some(refresh_token())).await;
+    let commit = case.next(&opened.key, refresh_token()).await;
     case.stored(&grant.lease, commit.clone()).await;
     case.rotate(&opened.key).await;
     case.stored(&grant.lease, commit).await;
@@ -88,7 +88,7 @@ pub async fn a_late_commit_is_accepted(store: &StoreUnderTest) {
     let begun = case.begin(&opened.key, LONG_LEASE, IfInDoubt::Report).await;
     case.check(matches!(begun, Begun::InDoubt { .. }), begun);
     let rotated = refresh_token();
-    let commit = case.next(&opened.key, Some(rotated.clone())).await;
+    let commit = case.next(&opened.key, rotated.clone()).await;
     case.stored(&late.lease, commit).await;
     let loaded = case.loaded(&opened.key).await;
     case.check(loaded.version == Version(2) && loaded.standing == Standing::Live, loaded);
@@ -103,7 +103,7 @@ pub async fn a_commit_ends_a_recorded_doubt(store: &StoreUnderTest) {
     let opened = case.open().await;
     let grant = case.granted(&opened.key, LONG_LEASE, IfInDoubt::Report).await;
     case.done(&grant.lease, Abort::InDoubt).await;
-    let commit = case.next(&opened.key, Some(refresh_token())).await;
+    let commit = case.next(&opened.key, refresh_token()).await;
     case.stored(&grant.lease, commit).await;
     let loaded = case.loaded(&opened.key).await;
     case.check(loaded.version == Version(2) && loaded.standing == Standing::Live, loaded);
@@ -117,8 +117,8 @@ pub async fn the_second_commit_on_a_version_is_superseded(store: &StoreUnderTest
     let first = case.abandoned(&opened.key, IfInDoubt::Report).await;
     let second = case.granted(&opened.key, LONG_LEASE, IfInDoubt::Grant).await;
     let (kept, lost) = (refresh_token(), refresh_token());
-    let commit = case.next(&opened.key, Some(kept.clone())).await;
-    let superseded = case.next(&opened.key, Some(lost)).await;
+    let commit = case.next(&opened.key, kept.clone()).await;
+    let superseded = case.next(&opened.key, lost).await;
     case.stored(&first.lease, commit.clone()).await;
     let committed = case.commit(&second.lease, superseded).await;
     let Committed::Superseded(newer) = committed else { case.broken(committed) };
@@ -134,7 +134,7 @@ pub async fn a_commit_revives_what_a_verdict_on_its_version_killed(store: &Store
     let opened = case.open().await;
     let late = case.abandoned(&opened.key, IfInDoubt::Report).await;
     let rejected = case.granted(&opened.key, LONG_LEASE, IfInDoubt::Grant).await;
-    let commit = case.next(&opened.key, Some(refresh_token())).await;
+    let commit = case.next(&opened.key, refresh_token()).await;
     case.done(&rejected.lease, Abort::Dead(DeathReason::Rejected)).await;
     case.stored(&late.lease, commit).await;
     let loaded = case.loaded(&opened.key).await;
@@ -147,7 +147,7 @@ pub async fn a_repeated_commit_revives_nothing(store: &StoreUnderTest) {
     let case = Case::new("a repeated commit revives nothing", store);
     let opened = case.open().await;
     let first = case.granted(&opened.key, LONG_LEASE, IfInDoubt::Report).await;
-    let commit = case.next(&opened.key, Some(refresh_token())).await;
+    let commit = case.next(&opened.key, refresh_token()).await;
     case.stored(&first.lease, commit.clone()).await;
     let second = case.granted(&opened.key, LONG_LEASE, IfInDoubt::Report).await;
     case.done(&second.lease, Abort::Dead(DeathReason::Rejected)).await;
@@ -161,7 +161,7 @@ pub async fn a_commit_revives_no_removed_session(store: &StoreUnderTest) {
     let case = Case::new("a commit revives no removed session", store);
     let opened = case.open().await;
     let grant = case.granted(&opened.key, LONG_LEASE, IfInDoubt::Report).await;
-    let commit = case.next(&opened.key, Some(refresh_token())).await;
+    let commit = case.next(&opened.key, refresh_token()).await;
     case.remove(&opened.key).await;
     for _ in 0..2 {
         let committed = case.commit(&grant.lease, commit.clone()).await;
@@ -175,7 +175,7 @@ pub async fn a_commit_repeated_after_a_removal_revives_nothing(store: &StoreUnde
     let case = Case::new("a commit repeated after a removal revives nothing", store);
     let opened = case.open().await;
     let grant = case.granted(&opened.key, LONG_LEASE, IfInDoubt::Report).await;
-    let commit = case.next(&opened.key, Some(refresh_token())).await;
+    let commit = case.next(&opened.key, refresh_token()).await;
     case.stored(&grant.lease, commit.clone()).await;
     case.remove(&opened.key).await;
     case.commit(&grant.lease, commit).await;

@@ -124,7 +124,7 @@ pub async fn a_commit_that_arrives_many_times_is_stored_once(store: &StoreUnderT
     for _ in 0..ROUNDS {
         let key = case.open().await.key;
         let lease = case.granted(&key, LONG_LEASE, IfInDoubt::Report).await.lease;
-        let commit = case.next(&key, Some(refresh_token())).await;
+        let commit = case.next(&key, refresh_token()).await;
         let committed = together(store, |store| {
             let commit = commit.clone();
             async move { store.commit(&lease, commit).await }
@@ -141,7 +141,7 @@ pub async fn a_removal_wins_over_a_commit_at_the_same_time(store: &StoreUnderTes
     for round in 0..ROUNDS * 4 {
         let key = case.open().await.key;
         let lease = case.granted(&key, LONG_LEASE, IfInDoubt::Report).await.lease;
-        let commit = case.next(&key, Some(refresh_token())).await;
+        let commit = case.next(&key, refresh_token()).await;
         let stores = (store.store.clone(), store.store.clone());
         let writing = async move { stores.0.commit(&lease, commit).await };
         let removing = async move { stores.1.remove(&key).await };

@@ -211,7 +211,7 @@ pub async fn a_strangers_abort_changes_nothing(store: &StoreUnderTest) {
         case.check(matches!(other, Begun::Busy { .. }), other);
         let standing = case.loaded(&opened.key).await.standing;
         case.check(standing == Standing::Live, standing);
-        let commit = case.next(&opened.key, Some(refresh_token())).await;
+        let commit = case.next(&opened.key, refresh_token()).await;
         case.stored(&held.lease, commit).await;
     }
 }
@@ -226,7 +226,7 @@ pub async fn a_fenced_owners_abort_changes_nothing(store: &StoreUnderTest) {
         case.fenced(&fenced.lease, abort).await;
         let other = case.begin(&opened.key, LONG_LEASE, IfInDoubt::Grant).await;
         case.check(matches!(other, Begun::Busy { .. }), other);
-        let commit = case.next(&opened.key, Some(refresh_token())).await;
+        let commit = case.next(&opened.key, refresh_token()).await;
         case.stored(&held.lease, commit).await;
         case.granted(&opened.key, LONG_LEASE, IfInDoubt::Report).await;
     }
@@ -252,7 +252,7 @@ pub async fn an_abort_leaves_a_newer_version_alone(store: &StoreUnderTest) {
         let case = Case::new("an abort leaves a newer version alone", store);
         let opened = case.open().await;
         let grant = case.granted(&opened.key, LONG_LEASE, IfInDoubt::Report).await;
-        let commit = case.next(&opened.key, Some(refresh_token())).await;
+        let commit = case.next(&opened.key, refresh_token()).await;
         case.stored(&grant.lease, commit).await;
         case.abort(&grant.lease, abort).await;
         let loaded = case.loaded(&opened.key).await;

@@ -50,7 +50,7 @@ pub async fn an_unknown_key_is_found_by_no_verb(store: &StoreUnderTest) {
     let (key, other) = (SessionId::random().key(), case.open().await);
     case.is_gone(&key).await;
     let lease = Lease { key, attempt: AttemptId::random(), base: Version::FIRST };
-    let commit = case.next(&other.key, None).await;
+    let commit = case.next(&other.key, refresh_token()).await;
     let committed = case.commit(&lease, commit).await;
     case.check(matches!(committed, Committed::Gone), committed);
     let aborted = case.abort(&lease, Abort::Untouched).await;
@@ -132,7 +132,7 @@ pub async fn maintenance_frees_nothing_that_lives(store: &StoreUnderTest) {
     }
     case.loaded(&opened.key).await;
     case.check(case.find(&opened.refresh_token).await.is_some(), "a handed-out token was forgotten");
-    let commit = case.next(&opened.key, Some(refresh_token())).await;
+    let commit = case.next(&opened.key, refresh_token()).await;
     case.stored(&held.lease, commit).await;
 }
 

@@ -152,7 +152,7 @@ impl Walk {
         let Some((lease, made)) = self.grants.get(at).cloned() else { return };
         let commit = made.unwrap_or_else(|| {
             let base = usize::try_from(lease.base.0 - 1).expect("histories are short");
-            step.case.successor(&self.sessions[base], Some(refresh_token()))
+            step.case.successor(&self.sessions[base], refresh_token())
         });
         self.grants[at].1 = Some(commit.clone());
         let before = self.model.version;
@@ -166,7 +166,7 @@ impl Walk {
         step.agree(agree, committed, expected);
         if self.model.version > before {
             self.sessions.push(commit.session);
-            self.token = commit.refresh_token.expect("every commit here rotates");
+            self.token = commit.refresh_token;
         }
     }
 
@@ -219,7 +219,7 @@ pub async fn refreshes_at_once_never_overlap(store: &StoreUnderTest) {
     for seed in 0..16 {
         let refresher = Refresher { store: store.store.clone(), key, holding: holding.clone(), stored: stored.clone() };
         // The successor is made from what a case knows; one made here carries it into the task.
-        let next = case.next(&key, None).await;
+        let next = case.next(&key, refresh_token()).await;
         tasks.spawn(async move { refresher.run(Random(seed), next).await });
     }
     let overlaps = tasks.join_all().await;
@@ -265,7 +265,7 @@ impl Refresher {
                 let Ok(Some(current)) = self.store.load(&self.key).await else { return };
                 let (like, access) = (&like.session, like.session.access_token.clone());
                 let session = Arc::new(current.succeeded_by(access, like.zones, like.issued_at, like.ends_at));
-                let commit = Commit { session, refresh_token: Some(refresh_token()) };
+                let commit = Commit { session, refresh_token: refresh_token() };
                 let committed = self.store.commit(lease, commit).await;
                 let stored = matches!(committed, Ok(Committed::Stored));
                 self.stored.fetch_add(usize::from(stored), Ordering::SeqCst);

@@ -46,7 +46,7 @@ pub(crate) enum Flaw {
     ReplayedCommitIsSuperseded,
     ReplayIsForgottenByTheNextCommit,
     ReplayedCommitFreesTheLease,
-    NoRefreshTokenErases,
+    KeptTokenErases,
     RemoveForgetsTheHandedOut,
     ExchangesTwice,
     ExchangeHandsNothingOut,
@@ -83,7 +83,7 @@ impl Flaw {
         Self::ReplayedCommitIsSuperseded,
         Self::ReplayIsForgottenByTheNextCommit,
         Self::ReplayedCommitFreesTheLease,
-        Self::NoRefreshTokenErases,
+        Self::KeptTokenErases,
         Self::RemoveForgetsTheHandedOut,
         Self::ExchangesTwice,
         Self::ExchangeHandsNothingOut,
@@ -186,7 +186,7 @@ impl ReferenceStore {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap();
         if self.has(Flaw::CommitRevivesRemoved) && !state.records.contains_key(&lease.key) {
-            state.records.insert(lease.key, Record::new(commit.session.clone(), commit.refresh_token.clone()));
+            state.records.insert(lease.key, Record::new(commit.session.clone(), Some(commit.refresh_token.clone())));
             return Committed::Stored;
         }
         let Some(record) = state.records.get_mut(&lease.key) else { return Committed::Gone };
@@ -209,9 +209,9 @@ impl ReferenceStore {
             return Committed::Superseded(record.session.clone());
         }
         record.session = commit.session;
-        if commit.refresh_token.is_some() || self.has(Flaw::NoRefreshTokenErases) {
-            record.refresh_token = commit.refresh_token;
-        }
+        let same = |token: &RefreshToken| token.expose_secret() == commit.refresh_token.expose_secret();
+        let erased = record.refresh_token.as_ref().is_some_and(same) && self.has(Flaw::KeptTokenErases);
+        record.refresh_token = (!erased).then_some(commit.refresh_token);
         (record.dead, record.doubt, record.held) = (None, None, None);
         record.committed.insert(lease.attempt);
         record.last_committed = Some(lease.attempt);

@@ -18,12 +18,13 @@ use crate::{
 
 impl Flight {
     /// Stores the new token set; only then is it published.
-    pub(super) async fn commit(&self, lease: &Lease, tokens: TokenSet) -> Outcome {
+    pub(super) async fn commit(&self, granted: Granted, tokens: TokenSet) -> Outcome {
         let now = self.manager.clock.now();
         let zones = policy::zones(&self.manager.config, &self.key, &tokens, now);
         let ends_at = policy::ends_at(&self.manager.config, &tokens, self.seen.opened_at, Some(self.seen.ends_at), now);
         let session = Arc::new(self.seen.succeeded_by(tokens.access_token, zones, now, ends_at));
-        self.commit_session(lease, session, tokens.refresh_token).await
+        let refresh_token = tokens.refresh_token.unwrap_or(granted.refresh_token);
+        self.commit_session(&granted.lease, session, refresh_token).await
     }
 
     /// An answer without a usable access token still held the next refresh token: store that, and fly again.
@@ -32,7 +33,7 @@ impl Flight {
         let now = self.manager.clock.now();
         let due = Zones { refresh_at: now.min(seen.zones.wait_at), ..seen.zones };
         let session = Arc::new(seen.succeeded_by(seen.access_token.clone(), due, seen.issued_at, seen.ends_at));
-        match self.commit_session(lease, session, Some(rotated)).await {
+        match self.commit_session(lease, session, rotated).await {
             Outcome::Ready(session) if !self.salvaged => {
                 let manager = self.manager.clone();
                 let attempt = AttemptId::random();
@@ -44,19 +45,14 @@ impl Flight {
         }
     }
 
-    async fn commit_session(
-        &self,
-        lease: &Lease,
-        session: Arc<Session>,
-        refresh_token: Option<RefreshToken>,
-    ) -> Outcome {
+    async fn commit_session(&self, lease: &Lease, session: Arc<Session>, refresh_token: RefreshToken) -> Outcome {
         let _debt = self.manager.left_over.unsaved();
         let commit = Commit { session: session.clone(), refresh_token: refresh_token.clone() };
         match self.manager.with_store(|| self.manager.store.commit(lease, commit.clone())).await {
             Ok(Committed::Stored) => Outcome::Ready(session),
             Ok(Committed::Superseded(newer)) => Outcome::Ready(newer),
             Ok(Committed::Gone) => {
-                self.manager.revoke_later(session.access_token.clone(), refresh_token);
+                self.manager.revoke_later(session.access_token.clone(), Some(refresh_token));
                 Outcome::Missing
             }
             Err(_) => {
@@ -64,7 +60,7 @@ impl Flight {
                 if self.manager.save_later(*lease, unsaved) {
                     return Outcome::Ready(session);
                 }
-                self.manager.revoke_later(session.access_token.clone(), refresh_token);
+                self.manager.revoke_later(session.access_token.clone(), Some(refresh_token));
                 Outcome::Missing
             }
         }

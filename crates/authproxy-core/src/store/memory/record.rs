@@ -122,9 +122,7 @@ impl Record {
             return Committed::Superseded(published.clone());
         }
         *published = kept_like(published, commit.session);
-        if let Some(rotated) = commit.refresh_token {
-            self.refresh_token = Some(rotated);
-        }
+        self.refresh_token = Some(commit.refresh_token);
         self.presenting = None;
         self.dead = None;
         self.committed = [Some(attempt), self.committed[0]];

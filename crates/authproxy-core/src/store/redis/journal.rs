@@ -21,6 +21,7 @@ use super::{
     Records,
     near::OVER,
     record::{self, Fingerprint},
+    verbs::Place,
 };
 use crate::{
     clock::Timestamp,
@@ -35,7 +36,7 @@ pub(super) const OLDEST: Duration = Duration::from_mins(2);
 /// The bytes that are kept, about. The oldest go first.
 const MOST: usize = 32 << 20;
 /// What an entry takes beside its writes, and what its place in the order takes, about.
-const ENTRY_BYTES: usize = 320;
+const ENTRY_BYTES: usize = 352;
 const PLACE_BYTES: usize = 48;
 /// Sessions that are written again at once.
 const AT_ONCE: usize = 32;
@@ -91,8 +92,8 @@ pub(super) struct Life {
     pub(super) record: Option<Arc<[u8]>>,
     /// What made that version of the one before it, and is in the record too.
     pub(super) commit: Option<Arguments>,
-    /// Its user's index.
-    pub(super) index: Option<String>,
+    /// Its place in its user's index.
+    pub(super) index: Option<Place>,
     /// What points to it from tokens that were handed out: names and sealed targets.
     pub(super) pointers: Vec<(String, Arc<[u8]>)>,
 }
@@ -192,8 +193,8 @@ impl Life {
     }
 
     /// The session was begun here.
-    pub(super) fn begun(&mut self, record: &[u8], index: Option<String>) {
-        (self.record, self.index) = (Some(record.into()), index);
+    pub(super) fn begun(&mut self, record: &[u8], place: Place) {
+        (self.record, self.index) = (Some(record.into()), Some(place));
     }
 
     /// One of its handed-out tokens was exchanged here for another.
@@ -203,15 +204,12 @@ impl Life {
     }
 
     /// A version was made here, by these arguments.
-    pub(super) fn committed(&mut self, session: &Session, version: Version, made_by: Made<'_>, index: Option<String>) {
+    pub(super) fn committed(&mut self, session: &Session, version: Version, made_by: Made<'_>, place: Place) {
         let record = self.record.take();
-        // A token that somebody else has spent meanwhile must not be kept.
-        let known = version == self.version.next() || !made_by.refresh_token.is_empty();
         self.record = record
-            .filter(|_| known)
             .and_then(|record| record::succeeded(&record, version, made_by.session, made_by.refresh_token))
             .map(Into::into);
-        (self.version, self.due_at, self.index) = (version, session.zones.refresh_at, index);
+        (self.version, self.due_at, self.index) = (version, session.zones.refresh_at, Some(place));
         self.commit = Some(made_by.arguments.iter().map(|argument| argument.to_vec()).collect());
     }
 }

@@ -14,6 +14,7 @@
 mod entry;
 mod loads;
 mod partition;
+mod remembered;
 
 use std::{
     hash::{Hash, Hasher},
@@ -24,21 +25,17 @@ use std::{
     time::Duration,
 };
 
-use moka::policy::EvictionPolicy;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::{entry::Entry, partition::Partition};
+use self::{entry::Entry, partition::Partition, remembered::Remembered};
 use super::names;
 use crate::{
     clock::{Clock, Timestamp},
     session::{Session, SessionKey, Standing, Version},
-    store::key_hasher::KeyHasher,
 };
 
 /// How much longer an entry that nobody asks for is remembered than it may be served.
 const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
-/// What an entry takes beside its token, about.
-const ENTRY_BYTES: usize = 640;
 
 /// What is remembered, and for how long it is good.
 #[derive(Clone, Copy, Debug)]
@@ -61,9 +58,16 @@ impl Default for NearLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Name(pub(super) [u8; 16]);
 
+impl Name {
+    /// As evenly spread as the key that it is half of.
+    fn spread(&self) -> u64 {
+        u64::from_le_bytes(self.0[..8].try_into().expect("8 of 16 bytes"))
+    }
+}
+
 impl Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(u64::from_le_bytes(self.0[..8].try_into().expect("8 of 16 bytes")));
+        state.write_u64(self.spread());
     }
 }
 
@@ -81,7 +85,7 @@ pub(super) struct Ticket {
 
 /// The sessions that this node remembers.
 pub(super) struct NearCache {
-    entries: moka::sync::Cache<Name, Arc<Entry>, KeyHasher>,
+    remembered: Remembered,
     partitions: Box<[Partition]>,
     limits: NearLimits,
     clock: Arc<dyn Clock>,
@@ -95,16 +99,11 @@ pub(super) struct NearCache {
 
 impl NearCache {
     pub(super) fn new(limits: NearLimits, clock: Arc<dyn Clock>) -> Self {
-        let entries = moka::sync::Cache::builder()
-            .eviction_policy(EvictionPolicy::lru())
-            .max_capacity(limits.memory)
-            .weigher(|_, entry: &Arc<Entry>| weight(entry))
-            .time_to_idle(limits.near_ttl.max(limits.stale_max) + FORGOTTEN_AFTER)
-            .build_with_hasher(KeyHasher);
+        let remembered = Remembered::new(limits.memory, limits.near_ttl.max(limits.stale_max) + FORGOTTEN_AFTER);
         let partitions = (0..names::PARTITIONS).map(|_| Partition::default()).collect();
         let (ticks, failing) = (AtomicU64::new(1), AtomicBool::new(false));
         let closed = CancellationToken::new().drop_guard();
-        Self { entries, partitions, limits, clock, ticks, failing, closed }
+        Self { remembered, partitions, limits, clock, ticks, failing, closed }
     }
 
     /// Whether anything is served at all.
@@ -117,9 +116,14 @@ impl NearCache {
         if !self.serves() {
             return None;
         }
-        let entry = self.entry(key)?;
-        let epoch = self.partition(&key.name()).epoch();
-        entry.is_confirmed(self.clock.now(), self.limits.near_ttl, epoch).then(|| entry.session.clone())
+        let name = Name(key.name());
+        self.remembered.read(&name, |entry| {
+            let epoch = self.partition(&name.0).epoch();
+            // Half of a key may be known to those who can read Redis; whoever asks must know all of it.
+            let is_good =
+                entry.session.key == *key && entry.is_confirmed(self.clock.now(), self.limits.near_ttl, epoch);
+            is_good.then(|| entry.session.clone())
+        })?
     }
 
     /// The session as Redis last had it, for one who could not ask: only where its token may still be handed out.
@@ -161,8 +165,11 @@ impl NearCache {
             return session;
         }
         match known.filter(|entry| Arc::ptr_eq(&entry.session, &session)) {
-            Some(entry) => entry.confirm(ticket, self.tick()),
-            None => self.entries.insert(name, Arc::new(Entry::new(session.clone(), ticket, self.tick()))),
+            Some(entry) => {
+                entry.confirm(ticket, self.tick());
+                self.remembered.used(&name);
+            }
+            None => self.remembered.insert(Entry::new(session.clone(), ticket, self.tick())),
         }
         session
     }
@@ -178,8 +185,8 @@ impl NearCache {
         let name = Name(name);
         let mut state = self.partition(&name.0).lock();
         state.change(name, below);
-        match self.entries.get(&name) {
-            Some(_) if below == OVER => self.entries.invalidate(&name),
+        match self.remembered.get(&name) {
+            Some(_) if below == OVER => self.remembered.forget(&name),
             Some(entry) if entry.session.version < below => entry.doubt(),
             _ => {}
         }
@@ -194,12 +201,11 @@ impl NearCache {
 
     /// Frees what is not to be remembered any more.
     pub(super) fn maintain(&self) {
-        self.entries.run_pending_tasks();
+        self.remembered.maintain();
     }
 
     fn entry(&self, key: &SessionKey) -> Option<Arc<Entry>> {
-        // Half of a key may be known to those who can read Redis; whoever asks must know all of it.
-        self.entries.get(&Name(key.name())).filter(|entry| entry.session.key == *key)
+        self.remembered.get(&Name(key.name())).filter(|entry| entry.session.key == *key)
     }
 
     fn partition(&self, name: &[u8; 16]) -> &Partition {
@@ -213,11 +219,6 @@ impl NearCache {
 
 /// Below this are all versions: the session has ended.
 pub(super) const OVER: Version = Version(u64::MAX);
-
-fn weight(entry: &Entry) -> u32 {
-    let bytes = entry.session.access_token.expose_secret().len() + entry.session.user.len() + ENTRY_BYTES;
-    u32::try_from(bytes).unwrap_or(u32::MAX)
-}
 
 #[cfg(test)]
 mod tests;

@@ -164,17 +164,13 @@ pub(super) fn first(
     record
 }
 
-/// A record of ours with the sealed parts of its next version; an empty refresh token keeps the present one.
+/// A record of ours with the sealed parts of a later version.
 pub(super) fn succeeded(record: &[u8], next: Version, session: &[u8], refresh_token: &[u8]) -> Option<Vec<u8>> {
     let old = Record::parse(record).ok()??;
-    let (sealed_for, refresh_token) = match refresh_token {
-        [] => (old.refresh_version.map_or(0, |version| version.0), old.refresh_token),
-        rotated => (next.0, rotated),
-    };
     let mut succeeded = record[..HEADER].to_vec();
     succeeded[4..12].copy_from_slice(&next.0.to_be_bytes());
     succeeded.truncate(HEADER - 16);
-    succeeded.extend_from_slice(&sealed_for.to_be_bytes());
+    succeeded.extend_from_slice(&next.0.to_be_bytes());
     for part in [session, refresh_token] {
         succeeded.extend_from_slice(&u32::try_from(part.len()).ok()?.to_be_bytes());
     }

@@ -11,6 +11,7 @@ use std::{
 use async_trait::async_trait;
 use redis::{Cmd, Value};
 
+pub(super) use self::users::Place;
 use super::{
     Durability, LINGER, Records, USES_PER_IDLE_TIMEOUT,
     failure::{Failure, Refusal},
@@ -52,18 +53,17 @@ impl SessionStore for Records {
         if record.len() > record::LONGEST {
             return Err(StoreError::new("the tokens are too long to be stored").into());
         }
-        let life = millis(self.life(&new.session));
+        let (life, place) = (millis(self.life(&new.session)), self.place(key, &new.session.user));
         let arguments = [&record[..], life.as_bytes()];
         match self.run(&self.scripts.create, key, &arguments, REPEATABLE).await {
             Ok(reply) if reply.word == "created" => {
-                let index = self.indexes(&new.session.user).next();
-                self.wrote(key, &new.session, |life| life.begun(&record, index));
+                self.wrote(key, &new.session, |life| life.begun(&record, place.clone()));
             }
             Ok(_) | Err(Failure::Refused(Refusal::WrongType)) => return Err(CreateError::Exists),
             Err(Failure::Refused(Refusal::OutOfMemory)) => return Err(CreateError::Full),
             Err(failure) => return Err(CreateError::Unavailable(failure.into())),
         }
-        let ((), pointed) = tokio::join!(self.index(key, &new.session), async {
+        let ((), pointed) = tokio::join!(self.index(&place, key, &new.session), async {
             match handed_out {
                 Some(token) => self.point(token, key, &new.session).await,
                 None => Ok(()),
@@ -115,13 +115,11 @@ impl SessionStore for Records {
     async fn commit(&self, lease: &Lease, commit: Commit) -> Result<Committed, StoreError> {
         let (key, next) = (&lease.key, lease.base.next());
         let session = record::seal_session(&self.envelope, key, next, &commit.session);
-        let token = commit.refresh_token.as_ref();
-        let refresh = token.map(|token| record::seal_refresh_token(&self.envelope, key, next, token));
+        let refresh = record::seal_refresh_token(&self.envelope, key, next, &commit.refresh_token);
         let (base, life) = (lease.base.0.to_string(), millis(self.life(&commit.session)));
         let attempt = lease.attempt.0.to_be_bytes();
         let (publish, channel) = self.channel(key);
         let name = key.name();
-        let refresh = refresh.unwrap_or_default();
         let arguments: [&[u8]; 8] = [
             base.as_bytes(),
             &attempt,
@@ -133,16 +131,16 @@ impl SessionStore for Records {
             &name,
         ];
         let committing = self.run(&self.scripts.commit, key, &arguments, self.durable());
-        let (reply, ()) = tokio::join!(committing, self.index(key, &commit.session));
+        let place = self.place(key, &commit.session.user);
+        let (reply, ()) = tokio::join!(committing, self.index(&place, key, &commit.session));
         let mut reply = reply?;
         match reply.word.as_str() {
             "stored" => {
                 if !reply.replicated {
                     tracing::warn!(session = ?key, "no replica has confirmed a token set; the primary alone has it");
                 }
-                let index = self.indexes(&commit.session.user).next();
                 let made_by = Made { arguments: &arguments, session: &session, refresh_token: &refresh };
-                self.wrote(key, &commit.session, |life| life.committed(&commit.session, next, made_by, index));
+                self.wrote(key, &commit.session, |life| life.committed(&commit.session, next, made_by, place));
                 self.prolong(&reply.bytes()?, &commit.session).await;
                 Ok(Committed::Stored)
             }
@@ -273,7 +271,7 @@ impl Records {
             self.run(&self.scripts.commit, key, &arguments, REPEATABLE).await?;
         }
         if let Some(index) = &written.index {
-            self.index_until(key, index, &life).await?;
+            self.index_until(index, &life).await?;
         }
         for (name, target) in &written.pointers {
             let command = Cmd::new().arg("SET").arg(name).arg(&**target).arg("PX").arg(&life).arg("NX").to_owned();

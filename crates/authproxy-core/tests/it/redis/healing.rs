@@ -106,7 +106,8 @@ async fn hearing(server: &RedisServer, near: bool) -> Arc<RedisStore> {
     if near { super::near::store(&server.url()).await } else { store(&server.url()).await }
 }
 
-/// Waits until a node has heard of a change, or is about to before it hears of anything else.
+/// Waits until a node has heard of a change, or is about to before it hears of anything else: a server that is killed as
+/// soon as it has answered may not have told its listeners yet.
 async fn has_heard(server: &RedisServer, node: &RedisStore, key: &SessionKey) {
     super::near::until_unserved(node, key).await;
     server.cli(&["PING"]).await; // what the server had to tell its listeners has left it

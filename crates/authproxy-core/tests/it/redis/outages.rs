@@ -11,7 +11,7 @@ use std::{
 use authproxy_core::{
     SessionId, SessionStore,
     session::{Standing, Version},
-    store::{Abort, Aborted, AttemptId, Begun, Committed, ConnectProblem, CreateError, Exchanged, Lease},
+    store::{Abort, Aborted, AttemptId, Begun, Commit, Committed, ConnectProblem, CreateError, Exchanged, Lease},
 };
 use authproxy_testing::redis::{RedisServer, ask_until};
 use tokio::{task::JoinSet, time::Instant};
@@ -221,6 +221,25 @@ async fn a_record_that_fell_behind_takes_the_commit_of_a_later_version() {
     let healed = store.load(&key).await.unwrap().unwrap();
     assert_eq!(healed.version, Version(3));
     refresh(&store, &key).await;
+}
+
+/// The service has kept the token that was presented: the record that fell behind holds an older one, long spent.
+#[tokio::test]
+async fn a_record_that_fell_behind_takes_the_refresh_token_that_was_kept_too() {
+    let server = RedisServer::start().await;
+    let store = store(&server.url()).await;
+    let key = open(&store).await;
+    let name = server.cli(&["KEYS", "ap:{*"]).await;
+    server.cli(&["COPY", &name, "ap:before"]).await;
+    let second = refresh(&store, &key).await;
+    let begun = store.begin(&key, begin_on(second.version)).await.unwrap();
+    let Begun::Granted { lease, refresh_token, .. } = begun else { panic!("{begun:?}") };
+    server.cli(&["COPY", "ap:before", &name, "REPLACE"]).await;
+    let kept = Commit { refresh_token: refresh_token.clone(), ..successor(&second) };
+    assert!(matches!(store.commit(&lease, kept).await.unwrap(), Committed::Stored));
+    let begun = store.begin(&key, begin_on(Version(3))).await.unwrap();
+    let Begun::Granted { refresh_token: next, .. } = begun else { panic!("{begun:?}") };
+    assert_eq!(next.expose_secret(), refresh_token.expose_secret(), "a spent token would be presented");
 }
 
 /// What a user may do is settled by the server's access lists; whoever may not publish has slower peers, no failures.

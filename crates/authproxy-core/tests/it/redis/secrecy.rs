@@ -8,7 +8,7 @@ use authproxy_testing::{CANARY, redis::RedisServer};
 use super::{USER, new_session, refresh, store};
 
 #[tokio::test]
-async fn a_dump_holds_no_token_no_session_id_and_no_user() {
+async fn a_dump_holds_no_token_no_session_id_no_user_and_nothing_that_tells_whose_a_session_is() {
     let server = RedisServer::start().await;
     let store = store(&server.url()).await;
     let id = SessionId::random();
@@ -22,7 +22,8 @@ async fn a_dump_holds_no_token_no_session_id_and_no_user() {
     assert_eq!(server.cli(&["SAVE"]).await, "OK");
     let dump = fs::read(server.directory().join("dump.rdb")).unwrap();
     assert!(dump.windows(3).any(|window| window == b"ap:"), "the dump is not of this store");
-    for secret in [CANARY.as_bytes(), USER.as_bytes(), id.expose_secret().as_bytes(), &key.expose_secret()] {
+    for secret in [CANARY.as_bytes(), USER.as_bytes(), id.expose_secret().as_bytes(), &key.expose_secret(), &key.name()]
+    {
         assert!(!dump.windows(secret.len()).any(|window| window == secret));
     }
 }

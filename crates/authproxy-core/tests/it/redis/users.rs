@@ -1,9 +1,16 @@
 //! The users' index.
 
-use authproxy_core::SessionStore;
+use std::time::Duration;
+
+use authproxy_core::{
+    SessionStore,
+    store::{Envelope, RedisStore},
+};
 use authproxy_testing::redis::{RedisCluster, RedisServer};
 
-use super::{USER, open, refresh, store};
+use super::{SECRET, USER, open, refresh, store};
+
+const NEXT_SECRET: &str = "the next secret of the tests, as long as the first";
 
 #[tokio::test]
 async fn a_users_sessions_are_listed_from_login_to_logout() {
@@ -28,7 +35,36 @@ async fn an_index_lives_as_long_as_its_longest_session() {
     open(&store).await;
     let index = server.cli(&["KEYS", "ap:u:*"]).await;
     let left: i64 = server.cli(&["PTTL", &index]).await.parse().unwrap();
-    assert!((590_000..=900_000).contains(&left), "{left} ms");
+    assert!((590_000..=960_000).contains(&left), "{left} ms");
+    // An end to the millisecond would be that of one record.
+    let ends = server.cli(&["PEXPIRETIME", &index]).await;
+    assert!(ends.parse::<u64>().unwrap().is_multiple_of(60_000), "{ends}");
+    let ranked =
+        server.cli(&["EVAL", "return redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]", "1", &index]).await;
+    assert_eq!(ranked, ends);
+}
+
+/// What a refresh seals with the new secret it also lists under the new one; what ends leaves both lists.
+#[tokio::test]
+async fn a_users_sessions_are_listed_while_secrets_are_rotated_and_each_once() {
+    let server = RedisServer::start().await;
+    let node = |secrets: &[&str]| {
+        let builder = RedisStore::builder(&server.url(), Envelope::new(secrets).unwrap()).unwrap();
+        builder.near_ttl(Duration::ZERO).build().unwrap()
+    };
+    let (before, during, after) = (node(&[SECRET]), node(&[NEXT_SECRET, SECRET]), node(&[NEXT_SECRET]));
+    let (refreshed, left, closed) = (open(&before).await, open(&before).await, open(&before).await);
+    for key in [&refreshed, &closed] {
+        refresh(&during, key).await;
+    }
+    let mut expected = [refreshed.name(), left.name(), closed.name()];
+    expected.sort_unstable();
+    assert_eq!(during.sessions_of(USER).await.unwrap(), expected);
+    during.remove(&closed).await.unwrap();
+    assert_eq!(after.sessions_of(USER).await.unwrap(), [refreshed.name()], "as its record, that of the other is lost");
+    let mut expected = [refreshed.name(), left.name()];
+    expected.sort_unstable();
+    assert_eq!(before.sessions_of(USER).await.unwrap(), expected);
 }
 
 #[tokio::test]

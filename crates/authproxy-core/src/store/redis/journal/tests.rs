@@ -21,13 +21,17 @@ fn session() -> Session {
     Session::new("u".into(), AccessToken::new("access").unwrap(), zones, START, UNTIL)
 }
 
+fn place() -> Place {
+    Place { index: "ap:u:0".into(), member: [0; 32] }
+}
+
 fn created(journal: &Journal, key: &SessionKey, at: Timestamp, record: &[u8]) {
-    journal.wrote(key, &session(), at, UNTIL, |life| life.begun(record, None));
+    journal.wrote(key, &session(), at, UNTIL, |life| life.begun(record, place()));
 }
 
 fn committed(journal: &Journal, key: &SessionKey, at: Timestamp, version: u64, commit: &[u8]) {
     let made_by = Made { arguments: &[commit], session: b"sealed session", refresh_token: b"sealed token" };
-    journal.wrote(key, &session(), at, UNTIL, |life| life.committed(&session(), Version(version), made_by, None));
+    journal.wrote(key, &session(), at, UNTIL, |life| life.committed(&session(), Version(version), made_by, place()));
 }
 
 fn entry(journal: &Journal, key: &SessionKey, now: Timestamp) -> Option<Entry> {
@@ -59,17 +63,6 @@ fn what_another_node_has_followed_up_is_not_written_again() {
     assert!(entry(&journal, &key, START).is_none());
     committed(&journal, &key, START, 2, b"it was our own");
     assert!(entry(&journal, &key, START).is_some());
-}
-
-/// A token that was kept by a refresh is the one before it, not what was known here long ago.
-#[test]
-fn a_record_is_not_made_of_what_others_have_spent() {
-    let (journal, key) = (Journal::default(), key());
-    created(&journal, &key, START, b"record");
-    let kept = Made { arguments: &[b"commit"], session: b"sealed session", refresh_token: b"" };
-    journal.wrote(&key, &session(), START, UNTIL, |life| life.committed(&session(), Version(9), kept, None));
-    let Writes::Lives(life) = entry(&journal, &key, START).unwrap().writes else { panic!("it lives") };
-    assert!(life.record.is_none() && life.commit.is_some());
 }
 
 #[test]

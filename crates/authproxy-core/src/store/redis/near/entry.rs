@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::Ticket;
+use super::{Name, Ticket};
 use crate::{clock::Timestamp, session::Session};
 
 /// No partition is ever in this epoch.
@@ -16,6 +16,7 @@ const NEVER: u64 = 0;
 
 /// A session as Redis had it. Changed under its partition's lock only; read without it.
 pub(super) struct Entry {
+    pub(super) name: Name,
     pub(super) session: Arc<Session>,
     /// When the command was sent that this is the latest answer to, in milliseconds.
     confirmed_at: AtomicU64,
@@ -29,6 +30,7 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn new(session: Arc<Session>, ticket: &Ticket, now: u64) -> Self {
         Self {
+            name: Name(ticket.key.name()),
             session,
             confirmed_at: AtomicU64::new(ticket.sent_at.as_millis()),
             epoch: AtomicU64::new(ticket.epoch),

@@ -3,9 +3,9 @@
 mod joining;
 mod model;
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
-use super::{NearCache, NearLimits, OVER};
+use super::{Name, NearCache, NearLimits, OVER};
 use crate::{
     clock::{Clock, ManualClock},
     session::{DeathReason, Session, SessionKey, Standing, Version, Zones},
@@ -58,6 +58,11 @@ impl World {
     /// The listener was interrupted.
     fn lost(&self) {
         (0..names::PARTITIONS).for_each(|partition| self.near.lost(partition));
+    }
+
+    /// What is read and what is counted are the same, whatever happened to a session.
+    fn agrees_on(&self, key: &SessionKey) -> bool {
+        self.near.remembered.agree_on(&Name(key.name()))
     }
 
     fn peeked(&self) -> Option<u64> {
@@ -239,4 +244,51 @@ fn the_memory_is_bounded_and_what_was_used_last_is_kept() {
     let kept = keys.iter().filter(|key| world.near.peek(key).is_some()).count();
     assert!((50..200).contains(&kept), "{kept} of a thousand are kept in 100 kB");
     assert!(world.near.peek(keys.last().unwrap()).is_some());
+    assert!(keys.iter().all(|key| world.agrees_on(key)));
+}
+
+/// A request that is served writes nothing down: what is in use is known by being asked for again every `near_ttl`.
+#[test]
+fn what_is_confirmed_counts_as_used() {
+    let world = World::with(NearLimits { memory: 100_000, ..limits() });
+    world.load(1);
+    for number in 0..1000_u64 {
+        let key = SessionKey::spreading(number << 20, 1);
+        let ticket = world.near.ticket(&key);
+        world.near.fill(&ticket, Arc::new(world.session(1).kept_under(key)));
+        if number % 50 == 0 {
+            world.load(1);
+        }
+        world.near.maintain();
+    }
+    assert_eq!(world.peeked(), Some(1));
+}
+
+#[test]
+fn however_fills_ends_and_forgetting_cross_what_is_read_is_what_is_counted() {
+    let world = World::with(NearLimits { memory: 20_000, ..limits() });
+    let keys: Vec<_> = (0..60).map(|number: u64| SessionKey::spreading(number << 20, 1)).collect();
+    thread::scope(|scope| {
+        for writer in 0..3 {
+            let (world, keys) = (&world, &keys);
+            scope.spawn(move || {
+                for step in 0..6_000_u64 {
+                    let key = keys[usize::try_from(step * (7 + writer) % 60).unwrap()];
+                    let ticket = world.near.ticket(&key);
+                    let session = Arc::new(world.session(1 + step % 3).kept_under(key));
+                    match step % 11 {
+                        0 => world.near.changed(key.name(), OVER),
+                        1 => world.near.maintain(),
+                        _ => drop(world.near.fill(&ticket, session)),
+                    }
+                    if let Some(served) = world.near.peek(&key) {
+                        assert_eq!(served.key, key);
+                    }
+                }
+            });
+        }
+    });
+    assert!(keys.iter().all(|key| world.agrees_on(key)));
+    let kept = keys.iter().filter(|key| world.near.peek(key).is_some()).count();
+    assert!((10..40).contains(&kept), "{kept} of sixty are kept in 20 kB");
 }

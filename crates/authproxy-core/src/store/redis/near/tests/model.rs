@@ -171,6 +171,7 @@ impl Model {
     }
 
     fn check(&self) {
+        assert!(self.world.agrees_on(&self.world.key));
         if let Some(served) = self.world.peeked() {
             assert!(served >= self.heard, "serves {served} after {} was heard of", self.heard);
             assert!(served >= self.truth_before(TTL), "serves {served}, older than near_ttl");

@@ -11,12 +11,14 @@ use std::{
 
 use proptest::{collection::vec, prelude::*};
 
-use super::{Index, LOAD, SEGMENT};
+use super::{LOAD, SEGMENT};
 use crate::{
     clock::Timestamp,
     session::{Session, SessionKey, Version, Zones},
     token::AccessToken,
 };
+
+type Index = super::Index<Session>;
 
 /// A key whose hash is `hash`, so that a test may say which bucket it falls into.
 fn key(hash: u64, rest: u8) -> SessionKey {
@@ -99,6 +101,19 @@ fn a_session_that_is_taken_out_is_let_go() {
     let latest = Arc::downgrade(&index.get(&spread(1)).unwrap());
     drop(index.remove(&spread(1)));
     assert!(latest.upgrade().is_none(), "a removed session");
+}
+
+#[test]
+fn only_the_very_session_that_is_meant_is_taken_out() {
+    let index = Index::new(10);
+    let (first, second) = (session(spread(1), 1), session(spread(1), 1));
+    index.insert(first.clone());
+    index.insert(second.clone());
+    assert!(!index.remove_this(&first), "another has taken its place");
+    assert!(index.get(&spread(1)).is_some());
+    assert!(index.remove_this(&second) && !index.remove_this(&second));
+    assert!(index.get(&spread(1)).is_none());
+    assert_eq!(*index.len.lock().unwrap(), 0);
 }
 
 /// Runs `read` over and over on two threads while `write` runs, and at least once.

@@ -1,4 +1,4 @@
-//! [`Index`]: the current version of each session by its key, as every request looks it up.
+//! [`Index`]: where every request finds its session, in memory or in the near-cache.
 //!
 //! A lookup among a million sessions costs what it must fetch from memory, so it touches two places and no more: one
 //! bucket, a cache line of six slots, and the session, which names its own key. Measured against moka and a general
@@ -20,6 +20,28 @@ use once_cell::race::OnceBox;
 use self::bucket::Bucket;
 use crate::session::{Session, SessionKey};
 
+/// What an index holds: it names what it is found by.
+pub(super) trait Indexed {
+    type Key: Eq;
+
+    fn key(&self) -> &Self::Key;
+
+    /// Evenly spread bits of a key, eight bytes of a SHA-256.
+    fn spread(key: &Self::Key) -> u64;
+}
+
+impl Indexed for Session {
+    type Key = SessionKey;
+
+    fn key(&self) -> &SessionKey {
+        &self.key
+    }
+
+    fn spread(key: &SessionKey) -> u64 {
+        key.spread()
+    }
+}
+
 /// Sessions a bucket on average: of six slots, so that few buckets overflow.
 const LOAD: usize = 3;
 /// Buckets that are made at once: 32 KiB.
@@ -27,17 +49,17 @@ const SEGMENT: usize = 512;
 /// Beyond a hundred million sessions buckets overflow rather than multiply.
 const MOST_SEGMENTS: usize = 1 << 16;
 
-type Segment = [Bucket; SEGMENT];
+type Segment<T> = [Bucket<T>; SEGMENT];
 
-pub(super) struct Index {
-    segments: Box<[OnceBox<Segment>]>,
+pub(super) struct Index<T: Indexed> {
+    segments: Box<[OnceBox<Segment<T>>]>,
     /// How many buckets are in use. Read before and after a search: a bucket that is split meanwhile changes it.
     buckets: AtomicUsize,
     /// How many sessions there are; held by whoever writes.
     len: Mutex<usize>,
 }
 
-impl Index {
+impl<T: Indexed> Index<T> {
     /// An index that grows until it holds `capacity` sessions well.
     pub(super) fn new(capacity: usize) -> Self {
         let segments = capacity.div_ceil(LOAD * SEGMENT).clamp(1, MOST_SEGMENTS);
@@ -48,10 +70,15 @@ impl Index {
     }
 
     /// The session with this key.
-    pub(super) fn get(&self, key: &SessionKey) -> Option<Arc<Session>> {
+    pub(super) fn get(&self, key: &T::Key) -> Option<Arc<T>> {
+        self.read(key, Arc::clone)
+    }
+
+    /// What `read` makes of the session with this key, without a count of those who hold it.
+    pub(super) fn read<R>(&self, key: &T::Key, read: impl Fn(&Arc<T>) -> R) -> Option<R> {
         loop {
             let buckets = self.buckets.load(Ordering::Acquire);
-            let found = self.bucket(number(key.spread(), buckets)).get(key);
+            let found = self.bucket(number(T::spread(key), buckets)).read(key, &read);
             // A split publishes its bucket, then empties the old one: who misses a session there sees the new number.
             if found.is_some() || self.buckets.load(Ordering::Acquire) == buckets {
                 return found;
@@ -60,16 +87,16 @@ impl Index {
     }
 
     /// Puts a session under its own key, in the place of an earlier version.
-    pub(super) fn insert(&self, session: Arc<Session>) {
+    pub(super) fn insert(&self, session: Arc<T>) {
         let mut len = self.write();
         let replaced = self.put(&mut len, session);
         drop(len); // before the session, whose drop wipes its token
         drop(replaced);
     }
 
-    fn put(&self, len: &mut usize, session: Arc<Session>) -> Option<Arc<Session>> {
+    fn put(&self, len: &mut usize, session: Arc<T>) -> Option<Arc<T>> {
         let buckets = self.buckets.load(Ordering::Relaxed);
-        let replaced = self.bucket(number(session.key.spread(), buckets)).insert(session);
+        let replaced = self.bucket(number(T::spread(session.key()), buckets)).insert(session);
         if replaced.is_none() {
             *len += 1;
             if *len > buckets * LOAD && buckets < self.segments.len() * SEGMENT {
@@ -80,17 +107,30 @@ impl Index {
     }
 
     /// Takes out the session with this key: when this returns no lookup finds it.
-    pub(super) fn remove(&self, key: &SessionKey) -> Option<Arc<Session>> {
+    pub(super) fn remove(&self, key: &T::Key) -> Option<Arc<T>> {
         let mut len = self.write();
-        let removed = self.bucket(number(key.spread(), self.buckets.load(Ordering::Relaxed))).remove(key);
+        let removed = self.bucket(number(T::spread(key), self.buckets.load(Ordering::Relaxed))).remove(key);
         *len -= usize::from(removed.is_some());
         removed
     }
 
-    /// Puts a session under its own key, unless there is one already.
-    pub(super) fn insert_new(&self, session: Arc<Session>) -> bool {
+    /// Takes out this very session, unless another has taken its place. Whether it did.
+    #[cfg(feature = "redis")]
+    pub(super) fn remove_this(&self, session: &Arc<T>) -> bool {
         let mut len = self.write();
-        let is_new = self.get(&session.key).is_none();
+        let key = session.key();
+        let is_there = self.read(key, |kept| Arc::ptr_eq(kept, session)) == Some(true);
+        if is_there {
+            self.bucket(number(T::spread(key), self.buckets.load(Ordering::Relaxed))).remove(key);
+            *len -= 1;
+        }
+        is_there
+    }
+
+    /// Puts a session under its own key, unless there is one already.
+    pub(super) fn insert_new(&self, session: Arc<T>) -> bool {
+        let mut len = self.write();
+        let is_new = self.get(session.key()).is_none();
         if is_new {
             self.put(&mut len, session);
         }
@@ -98,28 +138,29 @@ impl Index {
     }
 
     /// Every session whose key hashes to this: one, and hardly ever more.
-    pub(super) fn hashed(&self, hash: u64) -> Vec<Arc<Session>> {
+    pub(super) fn hashed(&self, hash: u64) -> Vec<Arc<T>> {
         let _len = self.write(); // nothing moves meanwhile
         let bucket = self.bucket(number(hash, self.buckets.load(Ordering::Relaxed)));
-        bucket.sessions().filter(|session| session.key.spread() == hash).collect()
+        bucket.sessions().filter(|session| T::spread(session.key()) == hash).collect()
     }
 
     /// Adds bucket `new` and moves to it what belongs there, all from one bucket.
     fn split(&self, new: usize) {
         let old = self.bucket(new - (1 << new.ilog2()));
-        let moving: Vec<_> = old.sessions().filter(|session| number(session.key.spread(), new + 1) == new).collect();
+        let moving: Vec<_> =
+            old.sessions().filter(|session| number(T::spread(session.key()), new + 1) == new).collect();
         for session in &moving {
             self.bucket(new).insert(session.clone());
         }
         self.buckets.store(new + 1, Ordering::Release);
         for session in moving {
-            old.remove(&session.key);
+            old.remove(session.key());
         }
     }
 
-    fn bucket(&self, number: usize) -> &Bucket {
+    fn bucket(&self, number: usize) -> &Bucket<T> {
         let segment = self.segments[number / SEGMENT].get_or_init(|| {
-            let buckets: Box<[Bucket]> = (0..SEGMENT).map(|_| Bucket::default()).collect();
+            let buckets: Box<[Bucket<T>]> = (0..SEGMENT).map(|_| Bucket::default()).collect();
             buckets.try_into().unwrap_or_else(|_| unreachable!("as long as a segment"))
         });
         &segment[number % SEGMENT]

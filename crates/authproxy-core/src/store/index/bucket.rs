@@ -8,10 +8,10 @@ use std::{
     },
 };
 
-use arc_swap::{ArcSwapOption, Guard};
+use arc_swap::ArcSwapOption;
 use once_cell::race::OnceBox;
 
-use crate::session::{Session, SessionKey};
+use super::Indexed;
 
 const SLOTS: usize = 6;
 
@@ -19,55 +19,60 @@ const SLOTS: usize = 6;
 ///
 /// A tag only says where to look: what a reader returns is what names the key that it asked for, so it may read tags
 /// and slots while they change.
-#[derive(Default)]
 #[repr(align(64))]
-pub(super) struct Bucket {
+pub(super) struct Bucket<T> {
     /// A byte of each slot's key, never zero; zero where the slot is free.
     tags: AtomicU64,
-    slots: [ArcSwapOption<Session>; SLOTS],
-    next: OnceBox<Bucket>,
+    slots: [ArcSwapOption<T>; SLOTS],
+    next: OnceBox<Self>,
 }
 
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Bucket>() == 64, "a bucket is one cache line");
+const _: () = assert!(size_of::<Bucket<u8>>() == 64, "a bucket is one cache line");
 
-impl Bucket {
-    pub(super) fn get(&self, key: &SessionKey) -> Option<Arc<Session>> {
-        let tag = tag(key);
+impl<T> Default for Bucket<T> {
+    fn default() -> Self {
+        Self { tags: AtomicU64::default(), slots: Default::default(), next: OnceBox::default() }
+    }
+}
+
+impl<T: Indexed> Bucket<T> {
+    pub(super) fn read<R>(&self, key: &T::Key, read: impl Fn(&Arc<T>) -> R) -> Option<R> {
+        let tag = tag::<T>(key);
         self.chain().find_map(|bucket| {
             let tags = bucket.tags.load(Ordering::Acquire).to_le_bytes();
             bucket.slots.iter().zip(tags).find_map(|(slot, tagged)| {
                 let session = (tagged == tag).then(|| slot.load())?;
-                // Only a session that is asked for has its count written to.
-                is_of(key, session.as_ref()).then(|| Guard::into_inner(session))?
+                // Only a session that is asked for has its count written to, if any.
+                is_of(key, session.as_ref()).then(|| session.as_ref().map(&read))?
             })
         })
     }
 
     /// Puts a session in the place of its earlier version, which is returned, or into a free slot. Under the lock.
-    pub(super) fn insert(&self, session: Arc<Session>) -> Option<Arc<Session>> {
-        if let Some((bucket, place)) = self.place_of(&session.key) {
+    pub(super) fn insert(&self, session: Arc<T>) -> Option<Arc<T>> {
+        if let Some((bucket, place)) = self.place_of(session.key()) {
             return bucket.slots[place].swap(Some(session));
         }
         let (bucket, place) = self.free_place();
-        let tag = tag(&session.key);
+        let tag = tag::<T>(session.key());
         bucket.slots[place].store(Some(session));
         bucket.tag(place, tag); // after the slot, so that a reader who sees the tag sees the session
         None
     }
 
     /// Empties the slot of this key. Under the lock.
-    pub(super) fn remove(&self, key: &SessionKey) -> Option<Arc<Session>> {
+    pub(super) fn remove(&self, key: &T::Key) -> Option<Arc<T>> {
         let (bucket, place) = self.place_of(key)?;
         bucket.tag(place, 0);
         bucket.slots[place].swap(None)
     }
 
-    pub(super) fn sessions(&self) -> impl Iterator<Item = Arc<Session>> {
+    pub(super) fn sessions(&self) -> impl Iterator<Item = Arc<T>> {
         self.chain().flat_map(|bucket| bucket.slots.iter().filter_map(ArcSwapOption::load_full))
     }
 
-    fn place_of(&self, key: &SessionKey) -> Option<(&Self, usize)> {
+    fn place_of(&self, key: &T::Key) -> Option<(&Self, usize)> {
         self.chain().find_map(|bucket| {
             let place = bucket.slots.iter().position(|slot| is_of(key, slot.load().as_ref()))?;
             Some((bucket, place))
@@ -97,10 +102,10 @@ impl Bucket {
 }
 
 /// Bits of a key that its bucket's number does not depend on.
-fn tag(key: &SessionKey) -> u8 {
-    key.spread().to_le_bytes()[7] | 1
+fn tag<T: Indexed>(key: &T::Key) -> u8 {
+    T::spread(key).to_le_bytes()[7] | 1
 }
 
-fn is_of(key: &SessionKey, session: Option<&Arc<Session>>) -> bool {
-    session.is_some_and(|session| session.key == *key)
+fn is_of<T: Indexed>(key: &T::Key, session: Option<&Arc<T>>) -> bool {
+    session.is_some_and(|session| session.key() == key)
 }
