@@ -135,6 +135,24 @@ async fn a_peer_that_stops_reading_is_cut_off_and_a_slow_one_is_not() {
     advance(Duration::ZERO).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn answers_before_the_answer_do_not_pile_up_before_a_peer_that_does_not_read() {
+    let (_peer, io) = duplex(1024);
+    let mut connection = Connection::new(io, PATIENCE);
+    let interim = connection.interim();
+    let mut fields = http::HeaderMap::new();
+    fields.insert("link", http::HeaderValue::try_from("x".repeat(1000)).unwrap());
+    let flood = async {
+        loop {
+            (0..20).for_each(|_| interim.send(http::StatusCode::EARLY_HINTS, &fields));
+            sleep(SECOND / 100).await;
+        }
+    };
+    let outcome: Result<(), _> = connection.answered(flood, |_| Poll::Pending).await;
+    assert!(matches!(outcome, Err(BrokenAnswer::Peer(_))));
+    assert!(connection.early.len() < 20_000, "{} bytes wait", connection.early.len());
+}
+
 /// Serves one connection whose bodies are read by tasks of their own, each answered `delay` after its end.
 fn serve_bodies(delay: Duration) -> (DuplexStream, JoinHandle<Duration>) {
     let (peer, io) = duplex(1024);
