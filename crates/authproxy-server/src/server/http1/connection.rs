@@ -107,7 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
                     Poll::Pending => break,
                 }
             }
-            let has_begun = !state.inbound.unread.is_empty();
+            let has_begun = state.inbound.has_begun();
             drop(state);
             if has_begun {
                 let deadline = *head_began.get_or_insert_with(Instant::now) + self.patience.head;

@@ -84,6 +84,19 @@ async fn idle_is_not_slow() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_empty_line_behind_a_request_begins_no_head() {
+    let (mut peer, serving) = serve(Duration::ZERO, 1);
+    for _ in 0..3 {
+        peer.write_all(REQUEST).await.unwrap();
+        read_answer(&mut peer).await;
+        peer.write_all(b"\r\n").await.unwrap();
+        sleep(60 * SECOND).await;
+    }
+    let (elapsed, refusal) = serving.await.unwrap();
+    assert_eq!((elapsed.as_secs(), refusal), (2 * 60 + 75, None));
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_it_is_owed_an_answer_a_peer_may_be_silent() {
     let (mut peer, serving) = serve(1000 * SECOND, 1);
     peer.write_all(REQUEST).await.unwrap();
