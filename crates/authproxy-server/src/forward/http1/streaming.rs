@@ -2,6 +2,7 @@
 //! in a task of its own, so that an answer may wait for its reader before the request has ended.
 
 use std::{
+    future::poll_fn,
     io::{Error, Result},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -9,9 +10,8 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
-use http_body::Body as _;
-use http_body_util::BodyExt as _;
-use tokio::io::{AsyncWriteExt as _, WriteHalf};
+use http_body::{Body as _, Frame};
+use tokio::io::{AsyncWrite as _, AsyncWriteExt as _, BufWriter, WriteHalf};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
@@ -19,6 +19,9 @@ use super::{
     io::Io,
 };
 use crate::http1::fields;
+
+/// How much of a body in small pieces goes out at once: a browser may send it in chunks of one byte.
+const TOGETHER: usize = 16 * 1024;
 
 /// The rest of a request on its way. Dropping it ends that.
 pub(super) struct Streaming {
@@ -52,15 +55,16 @@ impl Streaming {
 
 /// `None` when the upstream has not taken all of it.
 async fn send(
-    mut writing: WriteHalf<Io>,
+    writing: WriteHalf<Io>,
     left: Bytes,
     mut body: Upload,
 ) -> std::result::Result<Option<WriteHalf<Io>>, UploadError> {
     let is_chunked = body.size_hint().exact().is_none();
     let mut trailers = HeaderMap::new();
+    let mut writing = BufWriter::with_capacity(TOGETHER, writing);
     let mut taken = write(&mut writing, left).await;
     while taken.is_ok()
-        && let Some(frame) = body.frame().await
+        && let Some(frame) = next(&mut body, &mut writing).await
     {
         match frame?.into_data() {
             Ok(data) if is_chunked => taken = write(&mut writing, chunk(data)).await,
@@ -77,7 +81,23 @@ async fn send(
         fields::write_all(&mut end, &trailers);
         taken = write(&mut writing, Bytes::from(end)).await;
     }
-    Ok(taken.is_ok().then_some(writing))
+    let is_sent = taken.is_ok() && writing.flush().await.is_ok();
+    Ok(is_sent.then(|| writing.into_inner()))
+}
+
+/// The next part of a body. While it is waited for, what was written goes out.
+async fn next(
+    body: &mut Upload,
+    writing: &mut BufWriter<WriteHalf<Io>>,
+) -> Option<std::result::Result<Frame<Bytes>, UploadError>> {
+    poll_fn(|cx| {
+        let frame = Pin::new(&mut *body).poll_frame(cx);
+        if frame.is_pending() {
+            let _ = Pin::new(&mut *writing).poll_flush(cx); // what fails now fails the next time too
+        }
+        frame
+    })
+    .await
 }
 
 /// A chunk; nothing where there is no data, for an empty one would be the last.
@@ -89,7 +109,6 @@ fn chunk(data: Bytes) -> impl Buf {
     size.chain(data).chain(end)
 }
 
-async fn write(writing: &mut WriteHalf<Io>, mut bytes: impl Buf) -> Result<()> {
-    writing.write_all_buf(&mut bytes).await?;
-    writing.flush().await
+async fn write(writing: &mut BufWriter<WriteHalf<Io>>, mut bytes: impl Buf) -> Result<()> {
+    writing.write_all_buf(&mut bytes).await
 }
