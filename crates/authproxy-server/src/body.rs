@@ -3,13 +3,13 @@
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, header::CONTENT_LENGTH};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use zeroize::Zeroizing;
 
@@ -34,7 +34,7 @@ impl http_body::Body for RequestBody {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Http1(body) => Pin::new(body).poll_frame(cx),
-            Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(io::Error::other),
+            Self::Http2(body) => poll_http2(body, cx),
         }
     }
 
@@ -52,6 +52,18 @@ impl http_body::Body for RequestBody {
             Self::Http1(body) => body.size_hint(),
             Self::Http2(body) => body.size_hint(),
         }
+    }
+}
+
+/// The next part of a body over HTTP/2, and its end only where its sender has said so: hyper takes a stream that was reset
+/// with `NO_ERROR` for one that has ended.
+pub(crate) fn poll_http2(
+    body: &mut hyper::body::Incoming,
+    cx: &mut Context<'_>,
+) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+        None if !body.is_end_stream() => Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
+        frame => Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other))),
     }
 }
 

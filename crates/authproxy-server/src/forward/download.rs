@@ -38,7 +38,7 @@ pub(crate) struct Download {
     /// Gone once the answer was read to its end: the connection rests.
     place: Option<Place>,
     patience: Duration,
-    /// When the upstream was silent for the first time.
+    /// When it turned out not to be there all at once.
     began: Option<Instant>,
     /// Since when the upstream has been silent, while it is.
     silent_since: Option<Instant>,
@@ -93,15 +93,31 @@ impl Download {
                 timer.as_mut().reset(deadline);
             }
             ready!(timer.as_mut().poll(cx));
-            match &self.session {
-                Some((live, key)) if lasts_from == Some(deadline) => {
-                    let lasting = live.enter(*key);
-                    let ended = Box::pin(lasting.ended().clone().cancelled_owned());
-                    self.lasting = Some((lasting, ended));
-                }
-                _ => return Poll::Ready(DownloadError::TooSlow),
+            if lasts_from != Some(deadline) {
+                return Poll::Ready(DownloadError::TooSlow);
+            }
+            self.enter();
+        }
+    }
+
+    /// Takes note of how long it has lasted, which its reader may be the reason of.
+    fn go_on(&mut self) {
+        self.silent_since = None;
+        if self.lasting.is_none() && self.session.is_some() {
+            let now = Instant::now();
+            if now >= *self.began.get_or_insert(now) + LIVE_AFTER {
+                self.enter();
             }
         }
+    }
+
+    /// Has it end with its session from now on.
+    fn enter(&mut self) {
+        self.lasting = self.session.as_ref().map(|(live, key)| {
+            let lasting = live.enter(*key);
+            let ended = Box::pin(lasting.ended().clone().cancelled_owned());
+            (lasting, ended)
+        });
     }
 
     fn give_back(&mut self) {
@@ -131,7 +147,6 @@ impl Body for Download {
         let outcome = if this.has_ended() {
             Some(Err(DownloadError::SessionEnded))
         } else if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
-            this.silent_since = None;
             frame.map(|frame| frame.map(clean).map_err(DownloadError::Broken))
         } else {
             Some(Err(ready!(this.poll_silence(cx))))
@@ -140,7 +155,8 @@ impl Body for Download {
             Some(Err(_)) => this.place = None,
             // A body of known length is not asked for its end.
             _ if this.body.is_end_stream() => this.give_back(),
-            _ => {}
+            Some(Ok(_)) => this.go_on(),
+            None => {}
         }
         Poll::Ready(outcome)
     }

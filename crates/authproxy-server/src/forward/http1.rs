@@ -6,7 +6,7 @@
 //!
 //! [`Wire::exchange`] sends a request (`request.rs`) and reads the answer's head (`head.rs`); [`AnswerBody`] is what
 //! follows (`delimit.rs`), cut out of the connection's bytes. A streamed request body has a task of its own
-//! (`streaming.rs`), so that neither body waits for the other. Whatever could be read in two ways is not read at all,
+//! (`streaming.rs`), and so has what is left of any request when its answer begins: neither body waits for the other. Whatever could be read in two ways is not read at all,
 //! and a connection on which anything unexpected came is never used again.
 
 mod answer;
@@ -24,7 +24,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -176,7 +176,7 @@ impl Exchange {
         if self.is_out
             && let Some(body @ Upload::Streamed(_)) = self.body.take()
         {
-            self.streaming = Some(Streaming::start(self.reading.split(), body));
+            self.streaming = Some(Streaming::start(self.reading.split(), Bytes::new(), body));
         }
         match self.streaming.as_mut().map(|streaming| streaming.poll(cx)) {
             Some(Poll::Ready(Err(error))) => Err(Failed::Closed(error)),
@@ -188,7 +188,18 @@ impl Exchange {
         Failed::Closed(self.broken.take().unwrap_or(error))
     }
 
-    fn into_answer(self, rest: Rest) -> AnswerBody {
-        AnswerBody::new(self.reading, self.unread, rest, self.streaming, self.is_out)
+    fn into_answer(mut self, rest: Rest) -> AnswerBody {
+        // An answer that begins early does not cut its request short: the upstream may go on only when it has all of it.
+        if !self.is_out && self.broken.is_none() {
+            let left = Bytes::from(self.unsent).slice(self.written..);
+            // A body that is kept is in there already.
+            let body = self.body.filter(|body| matches!(body, Upload::Streamed(_)));
+            let body = body.unwrap_or(Upload::Kept(Bytes::new()));
+            self.streaming = Some(Streaming::start(self.reading.split(), left, body));
+        }
+        AnswerBody::new(self.reading, self.unread, rest, self.streaming, self.broken.is_some())
     }
 }
+
+#[cfg(test)]
+mod tests;

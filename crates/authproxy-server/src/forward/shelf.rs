@@ -42,9 +42,17 @@ impl Shelves {
         (here, &self.0[here])
     }
 
-    /// Puts a connection on a shelf.
+    /// Puts a connection on a shelf, and closes those at its bottom that have rested too long: as long as there are others
+    /// above, nobody takes them.
     pub(super) fn put(&self, number: usize, wire: Wire) {
-        lock(&self.0[number].resting).push((Instant::now(), wire));
+        let mut resting = lock(&self.0[number].resting);
+        let now = Instant::now();
+        let is_old = |(since, _): &(Instant, Wire)| now.saturating_duration_since(*since) >= LONGEST_REST;
+        if resting.first().is_some_and(is_old) {
+            let old = resting.partition_point(is_old);
+            resting.drain(..old);
+        }
+        resting.push((now, wire));
     }
 
     /// How many connections rest.
@@ -84,4 +92,25 @@ impl Shelf {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing under these locks can be left half done.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::{net::UnixStream, time::advance};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_rested_too_long_goes_also_where_others_are_used() {
+        let shelves = Shelves::one_per_core();
+        let wire = || Wire::new(UnixStream::pair().unwrap().0);
+        shelves.put(0, wire());
+        shelves.put(0, wire());
+        advance(LONGEST_REST).await;
+        shelves.put(0, wire());
+        assert_eq!(shelves.resting(), 1);
+        assert!(shelves.take_anywhere().is_some());
+    }
 }

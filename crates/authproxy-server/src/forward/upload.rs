@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -79,12 +79,7 @@ impl Source {
         match body.size_hint().exact() {
             Some(length) if length > limit => Err(Problem::BodyTooLarge),
             Some(length) if length <= KEPT => {
-                let whole = timeout(patience, body.collect()).await.map_err(|_| Problem::BodyTooSlow)?;
-                let whole = whole.map_err(|_| Problem::BodyUnreadable)?;
-                if whole.trailers().is_none() {
-                    return Ok(Self::Kept(whole.to_bytes()));
-                }
-                Err(Problem::BodyUnreadable) // a body with a known length has no trailers
+                timeout(patience, whole(body)).await.map_err(|_| Problem::BodyTooSlow)?.map(Self::Kept)
             }
             _ => {
                 let progress = Progress::new();
@@ -116,6 +111,20 @@ impl Source {
             Self::Streamed(_, progress) => Some(progress),
         }
     }
+}
+
+/// Reads a small body. Pieces are copied: each may be a few bytes that hold on to a large buffer.
+async fn whole(mut body: impl Body<Data = Bytes> + Unpin) -> Result<Bytes, Problem> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::BodyUnreadable)?;
+        let data = frame.into_data().map_err(|_| Problem::BodyUnreadable)?; // a known length, and trailers
+        if whole.is_empty() && body.is_end_stream() {
+            return Ok(data);
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
 }
 
 impl Progress {
@@ -203,3 +212,6 @@ impl Body for Upload {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

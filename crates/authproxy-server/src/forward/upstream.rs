@@ -4,6 +4,7 @@
 //! upstream offers it). Only a request of which nothing was written is sent again.
 
 use std::{
+    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -28,7 +29,7 @@ use super::{
     upload::Upload,
     wait::Wait,
 };
-use crate::config::RouteConfig;
+use crate::{body::poll_http2, config::RouteConfig};
 
 /// The pool of one upstream.
 pub(crate) struct Upstream {
@@ -69,7 +70,7 @@ pub(crate) enum BrokenBody {
     #[error(transparent)]
     Http1(#[from] http1::BrokenBody),
     #[error(transparent)]
-    Http2(#[from] hyper::Error),
+    Http2(#[from] io::Error),
 }
 
 impl Upstream {
@@ -214,7 +215,7 @@ impl Body for AnswerBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
         match self.get_mut() {
             Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(BrokenBody::from),
-            Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(BrokenBody::from),
+            Self::Http2(body) => poll_http2(body, cx).map_err(BrokenBody::from),
         }
     }
 

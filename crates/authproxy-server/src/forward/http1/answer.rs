@@ -37,8 +37,8 @@ pub(crate) struct AnswerBody {
     decoder: Decoder,
     keeps_alive: bool,
     streaming: Option<Streaming>,
-    /// Whether the request's head and kept body were written.
-    is_sent: bool,
+    /// Whether the upstream did not take the request's head or kept body.
+    is_broken: bool,
 }
 
 impl AnswerBody {
@@ -47,16 +47,16 @@ impl AnswerBody {
         unread: BytesMut,
         rest: Rest,
         streaming: Option<Streaming>,
-        is_sent: bool,
+        is_broken: bool,
     ) -> Self {
         let Rest { body: decoder, keeps_alive } = rest;
-        Self { reading, unread, decoder, keeps_alive, streaming, is_sent }
+        Self { reading, unread, decoder, keeps_alive, streaming, is_broken }
     }
 
     /// The connection, for the next exchange; `None` when this one has not ended on both sides, or the upstream wants
     /// it closed, or has said more than was asked.
     pub(in crate::forward) fn take_wire(&mut self) -> Option<Wire> {
-        if !self.decoder.is_done() || !self.keeps_alive || !self.is_sent || !self.unread.is_empty() {
+        if !self.decoder.is_done() || !self.keeps_alive || self.is_broken || !self.unread.is_empty() {
             return None;
         }
         let sent = self.streaming.take().map(Streaming::into_sent);
@@ -68,12 +68,12 @@ impl AnswerBody {
 
     /// The connection as a tunnel, behind 101 (RFC 9110, section 15.2.2); `None` while a body is on its way.
     pub(in crate::forward) fn into_tunnel(self) -> Option<Tunneled> {
-        let io = self.reading.join(self.streaming.and_then(Streaming::into_sent)).filter(|_| self.is_sent)?;
+        let io = self.reading.join(self.streaming.and_then(Streaming::into_sent)).filter(|_| !self.is_broken)?;
         Some(Tunneled { early: self.unread.freeze(), io })
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
-        // A request that breaks off takes its answer along.
+        // A request that its browser breaks off takes its answer along.
         if let Some(Poll::Ready(Err(error))) = self.streaming.as_mut().map(|streaming| streaming.poll(cx)) {
             return Poll::Ready(Some(Err(BrokenBody::Closed(error))));
         }

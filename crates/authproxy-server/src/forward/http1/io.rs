@@ -59,6 +59,18 @@ impl AsyncWrite for Io {
         of_socket!(self.get_mut(), socket => Pin::new(socket).poll_write(cx, bytes))
     }
 
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        of_socket!(self.get_mut(), socket => Pin::new(socket).poll_write_vectored(cx, buffers))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        of_socket!(self, socket => socket.is_write_vectored())
+    }
+
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         of_socket!(self.get_mut(), socket => Pin::new(socket).poll_flush(cx))
     }

@@ -107,7 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
                     Poll::Pending => break,
                 }
             }
-            let has_begun = !state.inbound.unread.is_empty();
+            let has_begun = state.inbound.has_begun();
             drop(state);
             if has_begun {
                 let deadline = *head_began.get_or_insert_with(Instant::now) + self.patience.head;
@@ -186,10 +186,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
 
     /// Writes the answers before the answer that are there.
     fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(more) = self.interim.take() {
-            self.early.extend_from_slice(&more);
-        }
-        while !self.early.is_empty() {
+        loop {
+            if self.early.is_empty() {
+                // Not before: what the peer does not read must not pile up here.
+                let Some(more) = self.interim.take() else { break };
+                self.early.extend_from_slice(&more);
+            }
             let outcome = Pin::new(&mut self.wire.lock().io).poll_write(cx, &self.early);
             let written = at_least_one(ready!(self.pace.pass(cx, outcome)))?;
             self.early.advance(written);

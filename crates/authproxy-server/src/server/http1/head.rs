@@ -153,10 +153,8 @@ fn only<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Result<Option<&'
 }
 
 fn keeps_alive(parts: &Parts, control: Control) -> bool {
-    match parts.version {
-        Version::HTTP_11 => !(control.connection && fields::wants(&parts.headers, "close")),
-        _ => control.connection && fields::wants(&parts.headers, "keep-alive"),
-    }
+    let wants = |option| control.connection && fields::wants(&parts.headers, option);
+    !wants("close") && (parts.version == Version::HTTP_11 || wants("keep-alive"))
 }
 
 fn expects_continue(parts: &Parts) -> bool {

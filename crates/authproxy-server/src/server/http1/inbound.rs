@@ -38,6 +38,11 @@ impl Inbound {
         Ok(Some(head))
     }
 
+    /// Whether some of a head is there: an empty line is none of it (RFC 9112, section 2.2).
+    pub(super) fn has_begun(&self) -> bool {
+        self.unread.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
+    }
+
     /// The next part of the body, if it is there.
     pub(super) fn frame(&mut self) -> Result<Decoded, BadBody> {
         let decoded = self.body.advance(&mut self.unread);

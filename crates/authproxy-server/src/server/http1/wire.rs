@@ -103,11 +103,11 @@ impl<S: AsyncRead + Unpin> State<S> {
             let decoded = self.inbound.frame().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
             match decoded {
                 Decoded::Frame(frame) => {
-                    self.wake_at_end();
+                    self.wake_at_end(cx);
                     return Poll::Ready(Some(Ok(frame)));
                 }
                 Decoded::End => {
-                    self.wake_at_end();
+                    self.wake_at_end(cx);
                     return Poll::Ready(None);
                 }
                 Decoded::More => {}
@@ -123,9 +123,9 @@ impl<S: AsyncRead + Unpin> State<S> {
     }
 
     /// Has the connection's task look again whether the peer is there.
-    fn wake_at_end(&self) {
+    fn wake_at_end(&self, cx: &Context<'_>) {
         if self.inbound.body().is_done() {
-            self.interim.wake();
+            self.interim.wake_from(cx.waker());
         }
     }
 }

@@ -1,9 +1,13 @@
 //! What a request's body may cost.
 
-use authproxy_testing::{Answer, Play};
+use authproxy_testing::{Answer, FakeUpstream, Play};
+use bytes::Bytes;
+use h2::Reason;
+use http::Request;
 use tokio::time::Duration;
 
-use super::site::Site;
+use super::site::{Site, routes};
+use crate::secure::Certified;
 
 const LIMIT: u64 = 300_000;
 
@@ -74,6 +78,32 @@ async fn a_body_that_breaks_off_never_looks_complete_to_the_upstream() {
         site.assert_serves().await;
         site.upstream.refuse_connections().await;
         site.upstream.accept_connections().await;
+    }
+}
+
+#[tokio::test]
+async fn a_body_whose_stream_is_reset_never_looks_complete_to_the_upstream_either() {
+    const HALF: Bytes = Bytes::from_static(b"half of it");
+    let (upstream, certified) = (FakeUpstream::start().await, Certified::new("reset_body"));
+    let proxy = certified.proxy(|config| config.route = routes(&upstream.url())).await;
+    let mut seen = 0;
+    for reason in [Reason::NO_ERROR, Reason::CANCEL, Reason::INTERNAL_ERROR] {
+        for length in [None, Some("200000")] {
+            let requests = certified.http2(proxy.address, 65_535).await.requests;
+            let mut request = Request::post("https://localhost/open/up");
+            if let Some(length) = length {
+                request = request.header("content-length", length);
+            }
+            let (answer, mut body) =
+                requests.ready().await.unwrap().send_request(request.body(()).unwrap(), false).unwrap();
+            body.send_data(HALF, false).unwrap();
+            seen += HALF.len() as u64;
+            upstream.until_body_bytes(seen).await;
+            body.send_reset(reason);
+            upstream.until_open_connections(0).await;
+            assert!(upstream.requests_of("/open/up").iter().all(|request| !request.is_complete), "{reason} {length:?}");
+            drop(answer);
+        }
     }
 }
 

@@ -118,6 +118,29 @@ async fn an_access_tokens_end_is_not_the_sessions_and_ends_nothing() {
 }
 
 #[tokio::test]
+async fn a_logout_ends_an_answer_whose_upstream_is_never_waited_for() {
+    const LENGTH: u64 = 1024 * 1024 * 1024;
+    const STEP: usize = 512 * 1024;
+    let site = Site::start().await;
+    site.upstream.on("/api/down", Play::download(LENGTH));
+    let mut slow = site.connect().await;
+    slow.send(site.get("/api/down").bytes()).await;
+    assert_eq!(slow.head().await.status, 200);
+    // The browser is what is waited for: each step leaves the upstream the time of a request to be ahead.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(1) {
+        slow.exactly(STEP).await.unwrap();
+        assert_eq!(site.ask(&site.get("/api/x")).await.status, 200);
+    }
+    assert_eq!(site.ask(&Ask::post("/logout").cookie(&site.cookie)).await.status, 200);
+    let began = Instant::now();
+    while slow.exactly(STEP).await.is_ok() {
+        assert!(began.elapsed() < 2 * WITHIN, "it goes on");
+        assert_eq!(site.ask(&site.get("/api/x")).await.status, 401);
+    }
+}
+
+#[tokio::test]
 async fn another_sessions_logout_ends_nothing_of_ours() {
     let mut site = Site::start().await;
     let mut ours = Lasting::open(&site).await;

@@ -106,6 +106,18 @@ async fn a_body_that_the_upstream_did_not_read_is_not_the_next_request_there() {
 }
 
 #[tokio::test]
+async fn an_answer_arrives_although_its_upstream_takes_no_more_of_the_request() {
+    let site = one_pool().await;
+    let body = "x".repeat(8 * 1024 * 1024);
+    site.upstream.on("/api/full", Play::early(Answer::json(507, r#""full""#)).then(Step::Close));
+    for _ in 0..10 {
+        let reply = site.ask(&site.post("/api/full", &body)).await;
+        assert_eq!((reply.status, reply.text(), reply.is_complete), (507, r#""full""#, true));
+    }
+    site.assert_serves().await;
+}
+
+#[tokio::test]
 async fn pipelined_requests_reach_the_upstream_one_by_one_and_in_order() {
     let site = one_pool().await;
     let mut connection = site.connect().await;

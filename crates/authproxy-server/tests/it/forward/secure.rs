@@ -1,15 +1,28 @@
 //! Upstreams behind TLS and on Unix sockets.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use authproxy_testing::{Answer, FakeUpstream, Play, Protocol};
-use tokio::time::Duration;
+use bytes::Bytes;
+use h2::Reason;
+use http::Response;
+use rustls::{
+    ServerConfig,
+    crypto::aws_lc_rs,
+    pki_types::{PrivateKeyDer, pem::PemObject},
+};
+use tokio::{net::TcpListener, sync::Notify, time::Duration};
+use tokio_rustls::TlsAcceptor;
 
 use super::{
+    client::Client,
     site::{Site, routes},
     upgrades,
 };
-use crate::harness::{Ask, Proxy};
+use crate::{
+    harness::{Ask, Proxy},
+    secure::Certified,
+};
 
 /// A file of this test's own.
 fn file(name: &str) -> PathBuf {
@@ -96,6 +109,56 @@ async fn a_reset_stream_is_502_and_its_connection_serves_on() {
     let reply = site.ask(&site.get("/api/reset")).await;
     assert_eq!((reply.status, site.upstream.requests_of("/api/reset").len()), (502, 1));
     site.assert_serves().await;
+}
+
+/// An upstream that answers over HTTP/2, and for this reason ends its first answer's stream early once `cut` says so.
+async fn cutting_short(certified: &Certified, reason: Reason, cut: Arc<Notify>) -> String {
+    let key = PrivateKeyDer::from_pem_file(&certified.key).unwrap();
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.der.clone()], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        while let Some(Ok((_, mut answer))) = connection.accept().await {
+            let mut body = answer.send_response(Response::new(()), false).unwrap();
+            body.send_data(Bytes::from_static(b"half"), false).unwrap();
+            let cut = cut.clone();
+            tokio::spawn(async move {
+                cut.notified().await;
+                body.send_reset(reason);
+            });
+        }
+    });
+    format!("https://localhost:{port}")
+}
+
+#[tokio::test]
+async fn an_answer_whose_stream_is_reset_never_looks_complete() {
+    let certified = Certified::new("cut_answer");
+    for reason in [Reason::NO_ERROR, Reason::CANCEL, Reason::INTERNAL_ERROR] {
+        let cut = Arc::new(Notify::new());
+        let url = cutting_short(&certified, reason, cut.clone()).await;
+        let proxy = Proxy::with(|config| {
+            config.route = routes(&url);
+            config.route.iter_mut().for_each(|route| route.upstream_ca = Some(certified.cert.clone()));
+        })
+        .await;
+        let mut connection = Client::open(proxy.address).await;
+        connection.send(Ask::get("/open/x").bytes()).await;
+        let mut head = connection.head().await;
+        assert_eq!(head.status, 200);
+        assert_eq!(connection.chunk(&mut head).await.unwrap().unwrap(), b"half");
+        cut.notify_one();
+        assert!(connection.chunk(&mut head).await.is_err(), "{reason}: it has no last chunk");
+    }
 }
 
 #[tokio::test]

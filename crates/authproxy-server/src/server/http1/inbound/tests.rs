@@ -217,3 +217,19 @@ proptest! {
         let _ = feed([sent.as_slice()]);
     }
 }
+
+#[test]
+fn a_connection_goes_on_as_its_version_has_it_and_never_behind_close() {
+    for (version, connection, expected) in [
+        ("1.1", "", true),
+        ("1.1", "Connection: close\r\n", false),
+        ("1.1", "Connection: keep-alive, Close\r\n", false),
+        ("1.0", "", false),
+        ("1.0", "Connection: Keep-Alive\r\n", true),
+        ("1.0", "Connection: keep-alive\r\nConnection: x, close\r\n", false),
+    ] {
+        let mut inbound = Inbound::new();
+        inbound.unread.extend_from_slice(format!("GET / HTTP/{version}\r\n{connection}\r\n").as_bytes());
+        assert_eq!(inbound.head().unwrap().unwrap().keeps_alive, expected, "{version} {connection:?}");
+    }
+}
