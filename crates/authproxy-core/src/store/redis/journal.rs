@@ -24,7 +24,7 @@ use super::{
     verbs::Place,
 };
 use crate::{
-    clock::Timestamp,
+    clock::{Clock, Timestamp},
     session::{Session, SessionKey, Version},
 };
 
@@ -118,8 +118,13 @@ impl Journal {
     }
 
     /// The session has ended here.
-    pub(super) fn removed(&self, key: &SessionKey, now: Timestamp) {
+    fn removed(&self, key: &SessionKey, now: Timestamp) {
         self.note(key, now, now, |_| Writes::Removed);
+    }
+
+    /// To be held while a session's end is asked for: also if nobody waits for the answer, it may have come.
+    pub(super) fn ending<'a>(&'a self, key: &'a SessionKey, clock: &'a dyn Clock) -> Ending<'a> {
+        Ending { journal: self, key, clock, may_have_come: true }
     }
 
     /// Somebody has written a version, or the session's end.
@@ -161,6 +166,22 @@ impl Journal {
     fn lock(&self) -> MutexGuard<'_, Entries> {
         // Nothing under the lock can panic half way.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A session's end that is asked for, noted when this goes unless it is certain that it has not come.
+pub(super) struct Ending<'a> {
+    journal: &'a Journal,
+    key: &'a SessionKey,
+    clock: &'a dyn Clock,
+    pub(super) may_have_come: bool,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if self.may_have_come {
+            self.journal.removed(self.key, self.clock.now());
+        }
     }
 }
 

@@ -178,10 +178,15 @@ impl SessionStore for Records {
     async fn remove(&self, key: &SessionKey) -> Result<Option<Removed>, StoreError> {
         // Another node may be about to write it again, if a failover has lost it.
         let lost = self.journal.knows(key) || self.servers.has_met_a_primary_within(OLDEST, self.clock.now());
-        let mut reply = self.mark_as_removed(key, lost, ONCE).await?;
-        if reply.word == "removed" || self.journal.knows(key) {
-            self.journal.removed(key, self.clock.now());
-        }
+        let mut end = self.journal.ending(key, &*self.clock);
+        let reply = self.mark_as_removed(key, lost, ONCE).await;
+        end.may_have_come = match &reply {
+            Ok(reply) => reply.word == "removed" || self.journal.knows(key),
+            Err(Failure::Unconnected(_) | Failure::Refused(_)) => false,
+            Err(_) => true,
+        };
+        drop(end);
+        let mut reply = reply?;
         match reply.word.as_str() {
             "removed" => {
                 let bytes = reply.bytes()?;

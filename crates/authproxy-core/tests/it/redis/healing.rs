@@ -101,6 +101,30 @@ async fn a_session_that_was_lost_and_logged_out_is_not_written_again() {
     assert!(late.load(&closed).await.unwrap().is_none());
 }
 
+/// A logout whose answer was lost, and which the session's own node did not hear of: the node that was asked for it writes
+/// the mark again, for it may have been done.
+#[tokio::test]
+async fn a_logout_that_was_not_answered_is_written_again() {
+    let mut server = RedisServer::start().await;
+    let (elsewhere, late) = (store(&server.url()).await, latecomer(&server).await);
+    let (closed, markers) = (open(&late).await, [open(&elsewhere).await, open(&late).await]);
+    elsewhere.remove(&open(&elsewhere).await).await.unwrap(); // the script is known from now on
+    server.cli(&["ACL", "SETUSER", "late", "resetchannels"]).await;
+    server.pause();
+    assert!(elsewhere.remove(&closed).await.is_err());
+    server.resume();
+    ask_until("the logout to be done", async || {
+        elsewhere.load(&closed).await.is_ok_and(|found| found.is_none()).then_some(())
+    })
+    .await;
+    assert!(elsewhere.remove(&closed).await.unwrap().is_none(), "done by the first try");
+    server.restart().await;
+    written_again(&elsewhere, &markers[0]).await;
+    let_in(&server).await;
+    written_again(&elsewhere, &markers[1]).await;
+    assert!(late.load(&closed).await.unwrap().is_none());
+}
+
 /// Nodes with a near-cache and without: both hear of what others do.
 async fn hearing(server: &RedisServer, near: bool) -> Arc<RedisStore> {
     if near { super::near::store(&server.url()).await } else { store(&server.url()).await }
