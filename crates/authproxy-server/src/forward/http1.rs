@@ -6,8 +6,9 @@
 //!
 //! [`Wire::exchange`] sends a request (`request.rs`) and reads the answer's head (`head.rs`); [`AnswerBody`] is what
 //! follows (`delimit.rs`), cut out of the connection's bytes. A streamed request body has a task of its own
-//! (`streaming.rs`), and so has what is left of any request when its answer begins: neither body waits for the other. Whatever could be read in two ways is not read at all,
-//! and a connection on which anything unexpected came is never used again.
+//! (`streaming.rs`), and so has what is left of any request when its answer begins: neither body waits for the other.
+//! Whatever could be read in two ways is not read at all, and a connection on which anything unexpected came is never used
+//! again.
 
 mod answer;
 mod delimit;

@@ -114,8 +114,8 @@ fn checked(request: Request<Incoming>) -> Result<Request<Incoming>, Problem> {
     Ok(Request::from_parts(head, body))
 }
 
-/// An answer as HTTP/2 has it: without what is about a connection, and, to HEAD, without the body. hyper sees to that
-/// for HTTP/1 only.
+/// An answer as HTTP/2 has it: without what is about a connection, and, to HEAD, without the body. hyper sees to neither;
+/// over HTTP/1 `http1/answer.rs` does.
 fn translate(mut response: Response, method: &Method) -> Response {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         response = refusal::response(Problem::Internal);
