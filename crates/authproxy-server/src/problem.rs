@@ -2,24 +2,25 @@
 //!
 //! The shape is the seed's `{"detail": ...}`, or RFC 9457's for who accepts `application/problem+json`.
 
+mod from;
+
 use std::{error::Error, time::Duration};
 
 use authproxy_core::{
     backend::{BackendError, Reply},
-    error::{CloseError, ExchangeError, LogInReason, OpenError, TokenError, Unavailability},
+    error::{CloseError, Unavailability},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use tracing::Level;
 
 use crate::{
-    cookie::{Conflicting, SessionCookie},
-    csrf::CrossSite,
+    cookie::SessionCookie,
     forward::UpstreamError,
     heads::Refusal,
     response::{self, Response},
     telemetry::Verdict,
-    validate::{BodyError, Invalid},
+    validate::Invalid,
 };
 
 /// RFC 6750, section 3.
@@ -323,86 +324,6 @@ fn accepts_problem_json(headers: &HeaderMap) -> bool {
             .any(|(name, weight)| name.eq_ignore_ascii_case("q") && weight.parse::<f32>().is_ok_and(|q| q <= 0.0));
         named && !ruled_out
     })
-}
-
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        Self::Framing(refusal)
-    }
-}
-
-impl From<Conflicting> for Problem {
-    fn from(_: Conflicting) -> Self {
-        Self::ConflictingCookies
-    }
-}
-
-impl From<CrossSite> for Problem {
-    fn from(_: CrossSite) -> Self {
-        Self::CrossSite
-    }
-}
-
-impl From<Invalid> for Problem {
-    fn from(invalid: Invalid) -> Self {
-        Self::Invalid(invalid)
-    }
-}
-
-impl From<BodyError> for Problem {
-    fn from(error: BodyError) -> Self {
-        match error {
-            BodyError::Invalid(invalid) => Self::Invalid(invalid),
-            BodyError::Unreadable => Self::BodyUnreadable,
-        }
-    }
-}
-
-impl From<BackendError> for Problem {
-    fn from(error: BackendError) -> Self {
-        Self::Backend(error)
-    }
-}
-
-impl From<CloseError> for Problem {
-    fn from(error: CloseError) -> Self {
-        Self::LogoutFailed(error)
-    }
-}
-
-impl From<TokenError> for Problem {
-    fn from(error: TokenError) -> Self {
-        match error {
-            TokenError::LogInAgain(LogInReason::Unknown) => Self::UnknownSession,
-            TokenError::LogInAgain(_) => Self::SessionExpired,
-            TokenError::Unavailable { reason, retry_after } => Self::Unavailable { reason, retry_after },
-            _ => Self::Internal,
-        }
-    }
-}
-
-impl From<OpenError> for Problem {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Refused(reply) => Self::Refused { challenge: BEARER, reply },
-            OpenError::Backend(error) => Self::Backend(error),
-            OpenError::Full => Self::Full,
-            OpenError::Unavailable(reason) => Self::Unavailable { reason, retry_after: SOON },
-            _ => Self::Internal,
-        }
-    }
-}
-
-impl From<ExchangeError> for Problem {
-    fn from(error: ExchangeError) -> Self {
-        match error {
-            ExchangeError::Refused(reply) => Self::Refused { challenge: BEARER, reply },
-            ExchangeError::Spent => Self::RefreshTokenSpent,
-            ExchangeError::Backend(error) => Self::Backend(error),
-            ExchangeError::Unavailable { reason, retry_after } => Self::Unavailable { reason, retry_after },
-            _ => Self::Internal,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
-use authproxy_core::{backend::Cause, error::StoreError, session::DeathReason};
+use authproxy_core::{
+    backend::Cause,
+    error::{LogInReason, OpenError, StoreError, TokenError},
+    session::DeathReason,
+};
 use http_body_util::BodyExt;
 
 use super::*;
