@@ -18,6 +18,7 @@ use super::claims;
 use crate::{
     config::{RouteAccess, RouteConfig},
     cookie::{self, SessionCookie},
+    http1::fields,
     service::Peer,
     telemetry::{RequestId, TRACEPARENT, X_REQUEST_ID, has_trace, traceparent},
 };
@@ -136,7 +137,7 @@ impl Onward<'_> {
         if !keeps_trace {
             ours(&TRACEPARENT, Some(&traceparent()));
         }
-        if there.te && browsers.get_all(TE).iter().any(|value| lists(value, "trailers")) {
+        if there.te && browsers.get_all(TE).iter().any(|value| fields::lists(value, "trailers")) {
             ours(&TE, Some(&HeaderValue::from_static("trailers")));
         }
         if let Some(protocol) = self.upgrade {
@@ -212,10 +213,10 @@ impl Onward<'_> {
 /// The protocol that a request wants the connection changed to; `None` when it wants nothing of the kind.
 pub(crate) fn upgrade(headers: &HeaderMap, version: Version) -> Option<HeaderValue> {
     let mut protocols = headers.get_all(UPGRADE).iter();
-    let is_wanted = || headers.get_all(CONNECTION).iter().any(|value| lists(value, "upgrade"));
+    let is_wanted = || headers.get_all(CONNECTION).iter().any(|value| fields::lists(value, "upgrade"));
     match (protocols.next(), protocols.next()) {
         // A change to HTTP/2 is between two neighbours only, and obsolete (RFC 9113, section 3.1).
-        (Some(protocol), None) if version == Version::HTTP_11 && !lists(protocol, "h2c") && is_wanted() => {
+        (Some(protocol), None) if version == Version::HTTP_11 && !fields::lists(protocol, "h2c") && is_wanted() => {
             Some(protocol.clone())
         }
         _ => None,
@@ -335,14 +336,6 @@ fn is_of_a_gateway(name: &str) -> bool {
         name,
         "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-proto" | "x-forwarded-port" | "x-real-ip" | "forwarded"
     )
-}
-
-/// Whether a comma-separated list names `word`.
-fn lists(value: &HeaderValue, word: &str) -> bool {
-    value.as_bytes().split(|byte| *byte == b',').any(|item| {
-        let end = item.iter().position(|byte| *byte == b';').unwrap_or(item.len());
-        item[..end].trim_ascii().eq_ignore_ascii_case(word.as_bytes())
-    })
 }
 
 #[cfg(test)]

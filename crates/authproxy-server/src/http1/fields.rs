@@ -69,10 +69,17 @@ pub(crate) fn decimal(value: &HeaderValue) -> Option<u64> {
     is_number.then(|| digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }
 
+/// Whether a comma-separated list names `word`, with parameters or without.
+pub(crate) fn lists(value: &HeaderValue, word: &str) -> bool {
+    ascii::split(value.as_bytes(), b',').any(|item| {
+        let end = memchr::memchr(b';', item).unwrap_or(item.len());
+        item[..end].trim_ascii().eq_ignore_ascii_case(word.as_bytes())
+    })
+}
+
 /// Whether `Connection` has this option (RFC 9110, section 7.6.1).
 pub(crate) fn wants(headers: &HeaderMap, option: &str) -> bool {
-    let options = headers.get_all(CONNECTION).iter().flat_map(|value| ascii::split(value.as_bytes(), b','));
-    options.map(<[u8]>::trim_ascii).any(|other| other.eq_ignore_ascii_case(option.as_bytes()))
+    headers.get_all(CONNECTION).iter().any(|value| lists(value, option))
 }
 
 /// Writes a field.

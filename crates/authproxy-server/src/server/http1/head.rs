@@ -163,8 +163,7 @@ fn expects_continue(parts: &Parts) -> bool {
 }
 
 fn takes_trailers(parts: &Parts) -> bool {
-    let mut codings = parts.headers.get_all(TE).iter().flat_map(|value| ascii::split(value.as_bytes(), b','));
-    codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    parts.headers.get_all(TE).iter().any(|value| fields::lists(value, "trailers"))
 }
 
 impl From<BadFields> for Refusal {
