@@ -14,7 +14,7 @@ use authproxy_core::{
     session::Session,
     store::{Begun, Committed, IfInDoubt, RedisStore},
 };
-use authproxy_testing::redis::{RedisCluster, RedisSentinel, ask_until};
+use authproxy_testing::redis::{RedisCluster, RedisSentinel, RedisServer, ask_until};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
@@ -113,6 +113,11 @@ async fn manual_failovers_of_a_cluster_during_commits_lose_nothing() {
     nothing_is_lost(&store, load).await;
 }
 
+/// How much a node has written, or read of its primary.
+async fn offset(node: &RedisServer) -> u64 {
+    node.info("replication", "master_repl_offset").await.and_then(|offset| offset.parse().ok()).unwrap_or_default()
+}
+
 /// Commits of the last moment may be lost; the node that has them goes on from them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_primary_of_a_cluster_is_replaced_under_load() {
@@ -121,8 +126,16 @@ async fn a_killed_primary_of_a_cluster_is_replaced_under_load() {
     let load = Load::start(&store, 12).await;
     load.more(200).await;
     let primary = cluster.owner_of("k").await;
+    let replica = cluster.replica_of(primary).await;
+    let written = offset(&cluster.nodes[primary]).await;
+    ask_until("the replica to follow", async || (offset(&cluster.nodes[replica]).await >= written).then_some(())).await;
     cluster.nodes[primary].kill();
-    load.more(5_000).await;
+    // One that came back before that would be the primary again, with nothing.
+    ask_until("the replica to take its place", async || {
+        (cluster.nodes[replica].info("replication", "role").await.as_deref() == Some("master")).then_some(())
+    })
+    .await;
+    load.more(1_000).await;
     cluster.nodes[primary].restart().await;
     cluster.is_settled().await;
     load.more(200).await;
