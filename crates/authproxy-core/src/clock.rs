@@ -85,7 +85,8 @@ pub trait Clock: Send + Sync + 'static {
 /// The wall clock may later be stepped in either direction without moving this one, and a suspend is counted.
 #[derive(Clone, Debug)]
 pub struct SystemClock {
-    epoch_at_boot: Duration,
+    /// The wall time at which the boot-time clock stood at zero, in milliseconds.
+    epoch_at_boot: u64,
 }
 
 impl SystemClock {
@@ -93,7 +94,7 @@ impl SystemClock {
     pub fn new() -> Self {
         #[allow(clippy::disallowed_methods)] // the one place that reads the wall clock
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { epoch_at_boot: wall.saturating_sub(since_boot()) }
+        Self { epoch_at_boot: millis(wall).saturating_sub(since_boot()) }
     }
 }
 
@@ -105,20 +106,18 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        Timestamp(millis(self.epoch_at_boot.saturating_add(since_boot())))
+        Timestamp(self.epoch_at_boot.saturating_add(since_boot()))
     }
 }
 
-#[cfg(target_os = "linux")]
-fn since_boot() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn since_boot() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+/// Milliseconds of a clock that nobody sets, and that counts a suspend where there is such a one.
+fn since_boot() -> u64 {
+    #[cfg(target_os = "linux")]
+    let clock = rustix::time::ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let clock = rustix::time::ClockId::Monotonic;
+    let time = rustix::time::clock_gettime(clock);
+    time.tv_sec.unsigned_abs() * 1_000 + time.tv_nsec.unsigned_abs() / 1_000_000
 }
 
 /// A clock that stands still until it is told to move, for tests and examples.
