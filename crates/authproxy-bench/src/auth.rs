@@ -109,6 +109,14 @@ fn padded(begin: &str, size: usize) -> String {
     format!("{begin:x<size$}")
 }
 
+/// [`padded`], so that the last part is base64url, as all of a JWT's are (RFC 7515, section 3.1).
+fn in_base64url(begin: &str, size: usize) -> String {
+    let last = size.saturating_sub(begin.rfind('.').map_or(0, |dot| dot + 1));
+    // No base64url is one longer than a multiple of four.
+    let tail = if last % 4 == 1 { ".AA" } else { "" };
+    format!("{begin:A<0$}{tail}", size.saturating_sub(tail.len()))
+}
+
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -196,7 +204,7 @@ impl State {
         let size = self.terms.size.unwrap_or_default();
         json!({
             "access_token": padded(&access_token(owner, self.issued), size),
-            "refresh_token": padded(&format!("{owner}.{}{REFRESH}", self.issued), size),
+            "refresh_token": in_base64url(&format!("{owner}.{}{REFRESH}", self.issued), size),
             "token_type": "bearer",
             "expires_in": life.as_secs(),
         })

@@ -5,6 +5,7 @@
 
 mod agenda;
 mod lineage;
+mod packed;
 mod record;
 
 use std::{
@@ -125,7 +126,7 @@ impl MemoryStore {
         if self.published.remove(key).is_some() {
             self.len.fetch_sub(1, Ordering::Relaxed);
         }
-        record.refresh_token.take()
+        record.refresh_token.take().map(|token| token.unpack())
     }
 
     /// Looks at up to `most` sessions that may have ended long enough ago, and forgets those. How many it looked at.
@@ -165,15 +166,14 @@ impl SessionStore for MemoryStore {
                 return Err(CreateError::Full);
             }
         }
-        let handed_out = new.refresh_token.clone().filter(|_| new.handed_out);
-        let record = Arc::new(SharedRecord::new(new.refresh_token));
+        let record = Arc::new(SharedRecord::new(new.refresh_token.as_ref()));
         let session = Arc::new(new.session.kept_with(*key, record.clone()));
         let mut record = record.lock(); // nobody changes the session before all of it is there
         if !self.published.insert_new(session.clone()) {
             self.len.fetch_sub(1, Ordering::Relaxed);
             return Err(CreateError::Exists);
         }
-        if let Some(token) = handed_out {
+        if let Some(token) = new.refresh_token.filter(|_| new.handed_out) {
             self.hand_out(&mut record, &session, &token);
         }
         self.agenda.add(key.spread(), forget_at(&session), self.clock.now());
@@ -218,7 +218,7 @@ impl SessionStore for MemoryStore {
         let Some(found) = self.lineage.find(presented) else { return Ok(Exchanged::Missing) };
         let exchanged = self.change(&found.key, |record, session, now| {
             let alive = now < session.ends_at && record.dead.is_none();
-            let Some(current) = record.refresh_token.clone().filter(|_| alive) else { return Exchanged::Missing };
+            let Some(current) = record.refresh_token().filter(|_| alive) else { return Exchanged::Missing };
             if !self.lineage.take(presented) {
                 return Exchanged::Already;
             }

@@ -10,7 +10,8 @@ use crate::{
     clock::Timestamp,
     session::{DeathReason, Session, SessionKey, Standing},
     store::{
-        Abort, Aborted, AttemptId, Begin, Begun, Commit, Committed, IfInDoubt, Lease, memory::lineage::Fingerprint,
+        Abort, Aborted, AttemptId, Begin, Begun, Commit, Committed, IfInDoubt, Lease,
+        memory::{lineage::Fingerprint, packed::Packed},
     },
     token::RefreshToken,
 };
@@ -22,7 +23,7 @@ pub(crate) struct SharedRecord(Mutex<Record>);
 ///
 /// There is one for each session, so whatever few sessions need is boxed.
 pub(super) struct Record {
-    pub(super) refresh_token: Option<RefreshToken>,
+    pub(super) refresh_token: Option<Packed>,
     /// Whose commits were stored last, the newer first: a repeat is answered as the first time, also after one more.
     committed: [Option<PlainId>; 2],
     /// What was handed out of this session, the newest last.
@@ -52,9 +53,9 @@ struct Attempt {
 }
 
 impl SharedRecord {
-    pub(super) fn new(refresh_token: Option<RefreshToken>) -> Self {
+    pub(super) fn new(refresh_token: Option<&RefreshToken>) -> Self {
         Self(Mutex::new(Record {
-            refresh_token,
+            refresh_token: refresh_token.map(Packed::new),
             committed: [None; 2],
             handed_out: <_>::default(),
             presenting: None,
@@ -76,6 +77,10 @@ impl fmt::Debug for SharedRecord {
 }
 
 impl Record {
+    pub(super) fn refresh_token(&self) -> Option<RefreshToken> {
+        self.refresh_token.as_ref().map(Packed::unpack)
+    }
+
     pub(super) fn begin(
         &mut self,
         published: &mut Arc<Session>,
@@ -89,7 +94,7 @@ impl Record {
         if published.version > begin.seen {
             return Begun::Newer(published.clone());
         }
-        let Some(refresh_token) = self.refresh_token.clone() else { return Begun::Missing };
+        let Some(refresh_token) = self.refresh_token() else { return Begun::Missing };
         let presenting = self.presenting.get_or_insert_default();
         let first_intent = match (presenting.attempt, presenting.doubt_since) {
             (Some(held), _) if held.id == begin.attempt => held.first_intent,
@@ -122,7 +127,7 @@ impl Record {
             return Committed::Superseded(published.clone());
         }
         *published = kept_like(published, commit.session);
-        self.refresh_token = Some(commit.refresh_token);
+        self.refresh_token = Some(Packed::new(&commit.refresh_token));
         self.presenting = None;
         self.dead = None;
         self.committed = [Some(attempt), self.committed[0]];
