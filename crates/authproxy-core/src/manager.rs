@@ -108,6 +108,19 @@ impl TokenManager {
         (fresh && self.inner.in_use(&session, now)).then(|| ReadyToken::new(session))
     }
 
+    /// Whether there are so many sessions here that [`expect`](Self::expect) pays.
+    pub fn is_crowded(&self) -> bool {
+        self.inner.store.is_crowded()
+    }
+
+    /// Prepares the lookups of several requests that have arrived together, which changes nothing but their cost.
+    ///
+    /// Among a million sessions a lookup waits for memory. Several can wait at the same time, when they are announced
+    /// together and then made one after the other.
+    pub fn expect(&self, keys: &[SessionKey]) {
+        self.inner.store.expect(keys);
+    }
+
     /// The session's access token, refreshed when needed.
     ///
     /// Waits for a refresh only when the token at hand is really unusable, and at most [`ManagerConfig::wait`].

@@ -57,6 +57,16 @@ pub trait SessionStore: Send + Sync + 'static {
     /// [`CreateError::Exists`], [`CreateError::Full`] or [`CreateError::Unavailable`].
     async fn create(&self, key: &SessionKey, new: NewSession) -> Result<(), CreateError>;
 
+    /// Whether so many sessions are in memory that lookups are cheaper when [`expect`](Self::expect) announces them.
+    /// Must be cheap. The default: never.
+    fn is_crowded(&self) -> bool {
+        false
+    }
+
+    /// These sessions are about to be [`peek`](Self::peek)ed at: a store may fetch them from memory all at once. Never
+    /// blocks. The default does nothing.
+    fn expect(&self, _keys: &[SessionKey]) {}
+
     /// The published session, where this process may use it without asking anyone. Never blocks; must be cheap.
     ///
     /// `None` means "ask [`load`](Self::load)", not "unknown". A store without a local copy keeps the default.

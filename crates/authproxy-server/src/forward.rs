@@ -47,6 +47,7 @@ pub(crate) use self::{
 };
 use crate::{
     body::RequestBody,
+    burst,
     config::{RouteAccess, RouteConfig},
     csrf, login_page,
     problem::Problem,
@@ -204,6 +205,7 @@ async fn identify<'a>(
         csrf::check_cookie_only(&head.headers, &app.origins)?;
     }
     let key = id.key();
+    burst::gather(&app.manager, key).await;
     let token = app.manager.access_token(&key).await?;
     Ok(Caller { id, key, token })
 }

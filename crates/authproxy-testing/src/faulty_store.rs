@@ -144,6 +144,14 @@ impl SessionStore for FaultyStore {
         self.call(Verb::Create, created).await?
     }
 
+    fn is_crowded(&self) -> bool {
+        self.inner.is_crowded()
+    }
+
+    fn expect(&self, keys: &[SessionKey]) {
+        self.inner.expect(keys);
+    }
+
     fn peek(&self, key: &SessionKey) -> Option<Arc<Session>> {
         if self.blind.load(Ordering::SeqCst) { None } else { self.inner.peek(key) }
     }

@@ -10,9 +10,13 @@
 
 mod bucket;
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    array::from_fn,
+    hint::black_box,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use once_cell::race::OnceBox;
@@ -28,6 +32,12 @@ pub(super) trait Indexed {
 
     /// Evenly spread bits of a key, eight bytes of a SHA-256.
     fn spread(key: &Self::Key) -> u64;
+
+    /// How many places in memory its readers go to, one after the other.
+    const PLACES: usize;
+
+    /// Something of all that is read in the first of them, the second, and so on.
+    fn glance(&self, place: usize) -> u64;
 }
 
 impl Indexed for Session {
@@ -40,6 +50,15 @@ impl Indexed for Session {
     fn spread(key: &SessionKey) -> u64 {
         key.spread()
     }
+
+    const PLACES: usize = 2;
+
+    fn glance(&self, place: usize) -> u64 {
+        match place {
+            0 => self.key.spread() ^ self.ends_at.as_millis() ^ self.version.0,
+            _ => self.access_token.glance(),
+        }
+    }
 }
 
 /// Sessions a bucket on average: of six slots, so that few buckets overflow.
@@ -48,6 +67,11 @@ const LOAD: usize = 3;
 const SEGMENT: usize = 512;
 /// Beyond a hundred million sessions buckets overflow rather than multiply.
 const MOST_SEGMENTS: usize = 1 << 16;
+
+/// With fewer buckets than this all that is read is in a cache, or soon is.
+const MANY: usize = 1_024;
+/// How many lookups are prepared together: as many as arc-swap serves a thread without a detour.
+const AT_ONCE: usize = 8;
 
 type Segment<T> = [Bucket<T>; SEGMENT];
 
@@ -82,6 +106,27 @@ impl<T: Indexed> Index<T> {
             // A split publishes its bucket, then empties the old one: who misses a session there sees the new number.
             if found.is_some() || self.buckets.load(Ordering::Acquire) == buckets {
                 return found;
+            }
+        }
+    }
+
+    /// Whether [`expect`](Self::expect) pays.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.buckets.load(Ordering::Relaxed) >= MANY
+    }
+
+    /// Fetches what lookups of these keys will read.
+    ///
+    /// Each place in memory costs a walk through the page tables, hundreds of nanoseconds among a million sessions. A
+    /// processor does several such walks at a time, but only of reads that stand close together.
+    pub(super) fn expect(&self, keys: &[T::Key]) {
+        let buckets = self.buckets.load(Ordering::Acquire);
+        let bucket = |key| self.bucket(number(T::spread(key), buckets));
+        fetch(keys.iter().map(|key| bucket(key).glance()));
+        for keys in keys.chunks(AT_ONCE) {
+            let found: [_; AT_ONCE] = from_fn(|at| keys.get(at).and_then(|key| bucket(key).guess(key)));
+            for place in 0..T::PLACES {
+                fetch(found.iter().flatten().filter_map(|found| found.as_ref()).map(|session| session.glance(place)));
             }
         }
     }
@@ -170,6 +215,11 @@ impl<T: Indexed> Index<T> {
         // Nothing under the lock panics but a failed allocation, which ends the process.
         self.len.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Reads all of this, with nothing in between that a processor would wait at.
+fn fetch(read: impl Iterator<Item = u64>) {
+    black_box(read.fold(0, |seen, read| seen ^ read));
 }
 
 /// The bucket of a key's hash among `buckets`: as many of its low bits as name one that is there already.

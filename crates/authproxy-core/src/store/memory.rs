@@ -180,6 +180,14 @@ impl SessionStore for MemoryStore {
         Ok(())
     }
 
+    fn is_crowded(&self) -> bool {
+        self.published.is_crowded()
+    }
+
+    fn expect(&self, keys: &[SessionKey]) {
+        self.published.expect(keys);
+    }
+
     fn peek(&self, key: &SessionKey) -> Option<Arc<Session>> {
         self.published.get(key)
     }

@@ -10,7 +10,7 @@ use http::{
 
 use crate::{
     body::Body,
-    csrf,
+    burst, csrf,
     forward::claims,
     gateway::{Effect, Original},
     login_page,
@@ -52,7 +52,9 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
 async fn allow(app: &App, request: &Request, original: Original<'_>) -> Result<Response, Problem> {
     let id = request.session_id()?;
     guard(app, request, original)?;
-    let token = app.manager.access_token(&id.key()).await?;
+    let key = id.key();
+    burst::gather(&app.manager, key).await;
+    let token = app.manager.access_token(&key).await?;
 
     let mut response = Response::new(Body::whole(""));
     let headers = response.headers_mut();

@@ -1,14 +1,14 @@
 //! [`Bucket`]: six slots in a cache line, and a further bucket for what does not fit.
 
 use std::{
-    iter::successors,
+    iter::{from_fn, successors},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 use once_cell::race::OnceBox;
 
 use super::Indexed;
@@ -38,15 +38,23 @@ impl<T> Default for Bucket<T> {
 
 impl<T: Indexed> Bucket<T> {
     pub(super) fn read<R>(&self, key: &T::Key, read: impl Fn(&Arc<T>) -> R) -> Option<R> {
-        let tag = tag::<T>(key);
         self.chain().find_map(|bucket| {
-            let tags = bucket.tags.load(Ordering::Acquire).to_le_bytes();
-            bucket.slots.iter().zip(tags).find_map(|(slot, tagged)| {
-                let session = (tagged == tag).then(|| slot.load())?;
+            bucket.tagged(key).find_map(|slot| {
+                let session = slot.load();
                 // Only a session that is asked for has its count written to, if any.
                 is_of(key, session.as_ref()).then(|| session.as_ref().map(&read))?
             })
         })
+    }
+
+    /// What [`read`](Self::read) reads first, for [`Index::expect`](super::Index::expect).
+    pub(super) fn glance(&self) -> u64 {
+        self.tags.load(Ordering::Relaxed)
+    }
+
+    /// What stands where this key's session would: nearly always it is that one.
+    pub(super) fn guess(&self, key: &T::Key) -> Option<Guard<Option<Arc<T>>>> {
+        self.tagged(key).next().map(ArcSwapOption::load)
     }
 
     /// Puts a session in the place of its earlier version, which is returned, or into a free slot. Under the lock.
@@ -92,6 +100,19 @@ impl<T: Indexed> Bucket<T> {
 
     fn chain(&self) -> impl Iterator<Item = &Self> {
         successors(Some(self), |bucket| bucket.next.get())
+    }
+
+    /// The slots whose tag is that of this key. All are compared at once: a byte that is equal becomes zero, and its
+    /// highest bit is then the only one that is left of it.
+    fn tagged(&self, key: &T::Key) -> impl Iterator<Item = &ArcSwapOption<T>> {
+        const LOW: u64 = u64::from_ne_bytes([0x7F; 8]);
+        let differing = self.tags.load(Ordering::Acquire) ^ u64::from_ne_bytes([tag::<T>(key); 8]);
+        let mut equal = !(((differing & LOW) + LOW) | differing | LOW);
+        from_fn(move || {
+            let place = equal.trailing_zeros() / 8;
+            equal &= equal.wrapping_sub(1);
+            self.slots.get(place as usize)
+        })
     }
 
     fn tag(&self, place: usize, tag: u8) {

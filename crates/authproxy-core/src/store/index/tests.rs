@@ -11,7 +11,7 @@ use std::{
 
 use proptest::{collection::vec, prelude::*};
 
-use super::{LOAD, SEGMENT};
+use super::{LOAD, MANY, SEGMENT};
 use crate::{
     clock::Timestamp,
     session::{Session, SessionKey, Version, Zones},
@@ -92,6 +92,27 @@ fn a_small_index_has_one_segment() {
 }
 
 #[test]
+fn an_index_is_crowded_once_caches_cannot_hold_it() {
+    let index = Index::new(1_000_000);
+    let mut number = 0;
+    while !index.is_crowded() {
+        index.insert(session(spread(number), 1));
+        number += 1;
+    }
+    assert_eq!(number, (MANY * LOAD) as u64 - 2, "three sessions a bucket");
+}
+
+#[test]
+fn a_session_that_was_expected_is_let_go() {
+    let index = Index::new(10);
+    index.insert(session(spread(1), 1));
+    index.expect(&[spread(1), spread(2), spread(1)]);
+    let latest = Arc::downgrade(&index.get(&spread(1)).unwrap());
+    drop(index.remove(&spread(1)));
+    assert!(latest.upgrade().is_none());
+}
+
+#[test]
 fn a_session_that_is_taken_out_is_let_go() {
     let index = Index::new(10);
     let kept = session(spread(1), 1);
@@ -144,7 +165,11 @@ fn a_session_that_stays_is_found_at_every_moment_of_growth() {
         for number in 0..STAY {
             index.insert(session(spread(number), 1));
         }
-        let read = || (0..STAY).for_each(|number| assert_eq!(found(&index, &spread(number)), Some(1)));
+        let keys: Vec<_> = (0..STAY).map(spread).collect();
+        let read = || {
+            index.expect(&keys);
+            assert!(keys.iter().all(|key| found(&index, key) == Some(1)));
+        };
         while_writing(read, || (STAY..3_000).for_each(|number| index.insert(session(spread(number), 1))));
     }
 }
@@ -158,6 +183,7 @@ fn a_reader_sees_one_of_a_keys_own_versions_and_never_an_older_one_again() {
         index.insert(session(*key, 1));
     }
     let read = || {
+        index.expect(&keys);
         for key in &keys {
             let (earlier, later) = (found(&index, key), found(&index, key));
             if let (Some(earlier), Some(later)) = (earlier, later) {
@@ -204,6 +230,7 @@ enum Step {
     Insert(SessionKey, u64),
     Remove(SessionKey),
     Get(SessionKey),
+    Expect(Vec<SessionKey>),
 }
 
 /// Keys of few hashes, so that they meet in buckets, and of few others, so that they meet themselves.
@@ -217,6 +244,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => (any_key(), any::<u64>()).prop_map(|(key, version)| Step::Insert(key, version)),
         2 => any_key().prop_map(Step::Remove),
         1 => any_key().prop_map(Step::Get),
+        1 => vec(any_key(), 0..20).prop_map(Step::Expect),
     ]
 }
 
@@ -237,6 +265,7 @@ proptest! {
                     let removed = index.remove(&key).map(|session| session.version.0);
                     prop_assert_eq!(removed, map.remove(&key));
                 }
+                Step::Expect(keys) => index.expect(&keys),
                 Step::Get(key) => prop_assert_eq!(found(&index, &key), map.get(&key).copied()),
             }
             prop_assert_eq!(*index.len.lock().unwrap(), map.len());

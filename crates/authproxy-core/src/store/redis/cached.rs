@@ -27,6 +27,14 @@ impl SessionStore for RedisStore {
         Ok(())
     }
 
+    fn is_crowded(&self) -> bool {
+        self.near.is_crowded()
+    }
+
+    fn expect(&self, keys: &[SessionKey]) {
+        self.near.expect(keys);
+    }
+
     fn peek(&self, key: &SessionKey) -> Option<Arc<Session>> {
         self.near.peek(key)
     }

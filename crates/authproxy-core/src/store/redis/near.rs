@@ -111,6 +111,17 @@ impl NearCache {
         !self.limits.near_ttl.is_zero()
     }
 
+    /// Whether [`expect`](Self::expect) pays.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.serves() && self.remembered.is_crowded()
+    }
+
+    /// Fetches what [`peek`](Self::peek) will read of these.
+    pub(super) fn expect(&self, keys: &[SessionKey]) {
+        let names: Vec<_> = keys.iter().map(|key| Name(key.name())).collect();
+        self.remembered.expect(&names);
+    }
+
     /// The session, where it was confirmed within `near_ttl` and nothing speaks against it.
     pub(super) fn peek(&self, key: &SessionKey) -> Option<Arc<Session>> {
         if !self.serves() {

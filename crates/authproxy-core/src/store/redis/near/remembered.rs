@@ -9,9 +9,12 @@ use std::{sync::Arc, time::Duration};
 use moka::policy::EvictionPolicy;
 
 use super::{Name, entry::Entry};
-use crate::store::{
-    index::{Index, Indexed},
-    key_hasher::KeyHasher,
+use crate::{
+    session::Session,
+    store::{
+        index::{Index, Indexed},
+        key_hasher::KeyHasher,
+    },
 };
 
 /// What an entry takes beside its token, about.
@@ -41,6 +44,16 @@ impl Remembered {
     /// What `read` makes of an entry. The hot path: without a lock, and nothing is written that another core reads.
     pub(super) fn read<R>(&self, name: &Name, read: impl Fn(&Entry) -> R) -> Option<R> {
         self.index.read(name, |entry| read(entry))
+    }
+
+    /// Whether [`expect`](Self::expect) pays.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.index.is_crowded()
+    }
+
+    /// Fetches what [`read`](Self::read) will read of these.
+    pub(super) fn expect(&self, names: &[Name]) {
+        self.index.expect(names);
     }
 
     pub(super) fn get(&self, name: &Name) -> Option<Arc<Entry>> {
@@ -88,6 +101,15 @@ impl Indexed for Entry {
 
     fn spread(key: &Name) -> u64 {
         key.spread()
+    }
+
+    const PLACES: usize = 1 + Session::PLACES;
+
+    fn glance(&self, place: usize) -> u64 {
+        match place.checked_sub(1) {
+            None => self.name.spread() ^ self.confirmed_at().as_millis(),
+            Some(place) => self.session.glance(place),
+        }
     }
 }
 

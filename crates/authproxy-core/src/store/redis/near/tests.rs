@@ -75,6 +75,19 @@ impl World {
 }
 
 #[test]
+fn what_is_expected_is_served_as_before() {
+    let world = World::new();
+    world.load(1);
+    let unknown = SessionKey::spreading(7, 9);
+    world.near.expect(&[world.key, unknown, world.key]);
+    assert_eq!(world.peeked(), Some(1));
+    assert!(world.near.peek(&unknown).is_none() && !world.near.is_crowded());
+    world.clock.advance(TTL);
+    world.near.expect(&[world.key]);
+    assert_eq!(world.peeked(), None, "to expect a session confirms nothing");
+}
+
+#[test]
 fn what_was_read_is_served_until_near_ttl_after_it_was_asked_for() {
     let world = World::new();
     let ticket = world.near.ticket(&world.key);
