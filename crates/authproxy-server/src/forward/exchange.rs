@@ -58,8 +58,8 @@ impl Exchange<'_> {
         })
     }
 
-    fn session(&self) -> Option<(Arc<Live>, SessionKey)> {
-        self.caller.as_ref().map(|caller| (self.app.forwarder.live.clone(), caller.key))
+    fn session(&self) -> Option<(&Arc<Live>, SessionKey)> {
+        self.caller.as_ref().map(|caller| (&self.app.forwarder.live, caller.key))
     }
 
     /// Whether the upstream refused our access token (RFC 6750, section 3.1), and not something else.
@@ -98,7 +98,8 @@ impl Exchange<'_> {
         self.clean(&mut response);
         let is_endless = response.headers().get(CONTENT_TYPE).is_some_and(is_event_stream);
         Ok(response.map(|body| {
-            let mut download = Download::new(body, place, route.idle_timeout, self.session());
+            let session = self.session().map(|(live, key)| (live.clone(), key));
+            let mut download = Download::new(body, place, route.idle_timeout, session);
             if is_endless {
                 download.end_with(&self.app.forwarder.shutdown);
             }

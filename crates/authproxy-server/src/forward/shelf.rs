@@ -22,8 +22,9 @@ const LONGEST_REST: Duration = Duration::from_secs(4);
 /// One upstream's connections that carry no request, or any number of them.
 pub(super) struct Shelves(Box<[Shelf]>);
 
-/// The connections of one worker.
+/// The connections of one worker, in cache lines of their own.
 #[derive(Default)]
+#[repr(align(128))]
 pub(super) struct Shelf {
     /// The last used on top.
     resting: Mutex<Vec<(Instant, Wire)>>,

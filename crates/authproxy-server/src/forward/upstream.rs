@@ -16,7 +16,7 @@ use http::{HeaderValue, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, client::conn::http2};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{Semaphore, SemaphorePermit},
     time::timeout,
 };
 
@@ -38,7 +38,8 @@ pub(crate) struct Upstream {
     pub(crate) authority: HeaderValue,
     connect_timeout: Duration,
     max_connections: usize,
-    slots: Arc<Semaphore>,
+    /// A permit is taken by every [`Place`], and given back when that is dropped.
+    slots: Semaphore,
     shelves: Shelves,
 }
 
@@ -55,7 +56,6 @@ pub(crate) struct Place {
     home: usize,
     /// Whether it has carried a request before: its upstream may be closing it just now.
     is_reused: bool,
-    _slot: OwnedSemaphorePermit,
 }
 
 /// The body of an answer.
@@ -82,7 +82,7 @@ impl Upstream {
             authority,
             connect_timeout: route.connect_timeout,
             max_connections,
-            slots: Arc::new(Semaphore::new(max_connections)),
+            slots: Semaphore::new(max_connections),
             shelves: Shelves::one_per_core(),
         }
     }
@@ -136,36 +136,33 @@ impl Upstream {
         if protocols != Protocols::All {
             return None;
         }
-        let slot = self.slots.clone().try_acquire_owned().ok()?;
-        let (home, nearby) = self.shelves.here();
+        let (here, nearby) = self.shelves.here();
+        let place = Place::new(self, here, self.slots.try_acquire().ok()?);
         let line = match nearby.shared() {
             Some(sender) => Line::Http2(sender),
             None => Line::Http1(nearby.take()?),
         };
-        Some((line, self.place(home, true, slot)))
+        Some((line, place.reused()))
     }
 
     /// A connection at rest, or a new one.
     async fn checkout(self: &Arc<Self>, protocols: Protocols) -> Result<(Line, Place), UpstreamError> {
-        let slot = self.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let permit = self.slots.acquire().await.expect("the semaphore is never closed");
         let (here, nearby) = self.shelves.here();
+        let place = Place::new(self, here, permit);
         if protocols == Protocols::All {
             if let Some(sender) = nearby.shared() {
-                return Ok((Line::Http2(sender), self.place(here, true, slot)));
+                return Ok((Line::Http2(sender), place.reused()));
             }
             if let Some((home, wire)) = self.any_at_rest(here, nearby) {
-                return Ok((Line::Http1(wire), self.place(home, true, slot)));
+                return Ok((Line::Http1(wire), place.reused_at(home)));
             }
         }
         let line = self.connector.connect(protocols).await?;
         if let Line::Http2(sender) = &line {
             nearby.share(sender.clone());
         }
-        Ok((line, self.place(here, false, slot)))
-    }
-
-    fn place(self: &Arc<Self>, home: usize, is_reused: bool, slot: OwnedSemaphorePermit) -> Place {
-        Place { upstream: self.clone(), home, is_reused, _slot: slot }
+        Ok((line, place))
     }
 
     /// The connection that rested last here, or, where no new one may be made, one that rests elsewhere.
@@ -188,6 +185,22 @@ impl Upstream {
 }
 
 impl Place {
+    /// For a connection that carries its first request.
+    fn new(upstream: &Arc<Upstream>, home: usize, permit: SemaphorePermit<'_>) -> Self {
+        permit.forget(); // one count of the upstream is enough: it is a place in memory that all cores write to
+        Self { upstream: upstream.clone(), home, is_reused: false }
+    }
+
+    fn reused(mut self) -> Self {
+        self.is_reused = true;
+        self
+    }
+
+    fn reused_at(mut self, home: usize) -> Self {
+        self.home = home;
+        self.reused()
+    }
+
     /// Lets the connection rest until the next request, if this exchange has ended on both sides.
     pub(crate) fn give_back(self, answer: &mut AnswerBody) {
         if let AnswerBody::Http1(answer) = answer
@@ -195,6 +208,12 @@ impl Place {
         {
             self.upstream.shelves.put(self.home, wire);
         }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.upstream.slots.add_permits(1);
     }
 }
 

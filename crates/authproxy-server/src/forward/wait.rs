@@ -18,7 +18,7 @@ pub(crate) struct Wait<'a> {
     /// How far the request's body has come, where it is streamed.
     pub(crate) progress: Option<&'a Progress>,
     /// Whose request it is.
-    pub(crate) session: Option<(Arc<Live>, SessionKey)>,
+    pub(crate) session: Option<(&'a Arc<Live>, SessionKey)>,
 }
 
 impl Wait<'_> {
