@@ -266,6 +266,8 @@ impl Inner {
             session = match outcome {
                 Outcome::Ready(newer) => newer,
                 Outcome::Dead(reason, _) => return Err(TokenError::LogInAgain(LogInReason::Ended(reason))),
+                // There was no room for one in the background; one that is waited for may wait for room.
+                Outcome::Failed(Declined { reason: Unavailability::Overloaded, .. }) if flights < 2 => continue,
                 Outcome::Failed(declined) => return self.fall_back(session, declined),
                 Outcome::InDoubt => self.current_until(key, deadline).await?,
                 Outcome::Missing => {
@@ -306,7 +308,7 @@ impl Inner {
         if self.is_closing() {
             return Joined::Paused(declined(Unavailability::ShuttingDown));
         }
-        self.slots.join(key, self.clock.now(), || {
+        self.slots.join(key, self.clock.now(), urgency, || {
             let (land, landing) = watch::channel(None);
             let flight = Flight::new(self.clone(), *key, session.clone(), urgency);
             self.own(async move { land.send_replace(Some(flight.run().await)) });

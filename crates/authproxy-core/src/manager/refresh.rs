@@ -82,6 +82,11 @@ impl Flight {
         let aftermath = match &outcome {
             Outcome::Ready(session) => Aftermath::Success { pause: policy::pause_after_success(session, now) },
             Outcome::Dead(..) | Outcome::Missing | Outcome::InDoubt => Aftermath::Success { pause: None },
+            Outcome::Failed(Declined { reason: Unavailability::Overloaded, retry_after })
+                if self.urgency == Urgency::Background =>
+            {
+                Aftermath::NoRoom { pause: *retry_after }
+            }
             Outcome::Failed(declined) => {
                 let failures = self.manager.slots.failures(&self.key) + 1;
                 let left = self.seen.zones.expires_at.since(now);

@@ -16,7 +16,7 @@ use crate::{
     backend::Reply,
     clock::Timestamp,
     error::Unavailability,
-    manager::admission::Declined,
+    manager::admission::{Declined, Urgency},
     session::{DeathReason, Session, SessionKey, Version},
     token::RefreshToken,
 };
@@ -59,6 +59,8 @@ struct Slot {
 struct Pause {
     until: Timestamp,
     reason: Unavailability,
+    /// Whether it holds for refreshes that somebody waits for, too.
+    for_all: bool,
 }
 
 /// A token set that was received and is not in the store yet.
@@ -81,6 +83,8 @@ pub(crate) enum Aftermath {
     Success { pause: Option<Duration> },
     /// A pause that grows with every failure in a row.
     Failure { pause: Duration, reason: Unavailability },
+    /// There was no room for a background refresh: a pause for those, which nobody else need keep.
+    NoRoom { pause: Duration },
 }
 
 #[derive(Default)]
@@ -94,13 +98,20 @@ impl Slots {
     /// Joins the session's flight, or starts one unless it is to be left alone.
     ///
     /// `start` runs under the lock of all slots, so it may spawn but not look.
-    pub(crate) fn join(&self, key: &SessionKey, now: Timestamp, start: impl FnOnce() -> Landing) -> Joined {
+    pub(crate) fn join(
+        &self,
+        key: &SessionKey,
+        now: Timestamp,
+        urgency: Urgency,
+        start: impl FnOnce() -> Landing,
+    ) -> Joined {
         let mut slots = self.lock();
         let slot = slots.entry(*key).or_default();
         if let Some(flight) = &slot.flight {
             return Joined::Flight(flight.clone());
         }
-        if let Some(pause) = slot.pause.filter(|pause| now < pause.until) {
+        let holds = |pause: &Pause| now < pause.until && (pause.for_all || urgency == Urgency::Background);
+        if let Some(pause) = slot.pause.filter(holds) {
             return Joined::Paused(Declined { reason: pause.reason, retry_after: pause.until.since(now) });
         }
         let flight = start();
@@ -123,11 +134,16 @@ impl Slots {
         match aftermath {
             Aftermath::Success { pause } => {
                 slot.failures = 0;
-                slot.pause = pause.map(|pause| Pause { until: now.plus(pause), reason: Unavailability::Backend });
+                let (reason, for_all) = (Unavailability::Backend, true);
+                slot.pause = pause.map(|pause| Pause { until: now.plus(pause), reason, for_all });
             }
             Aftermath::Failure { pause, reason } => {
                 slot.failures = slot.failures.saturating_add(1);
-                slot.pause = Some(Pause { until: now.plus(pause), reason });
+                slot.pause = Some(Pause { until: now.plus(pause), reason, for_all: true });
+            }
+            Aftermath::NoRoom { pause } => {
+                let (reason, for_all) = (Unavailability::Overloaded, false);
+                slot.pause = Some(Pause { until: now.plus(pause), reason, for_all });
             }
         }
         if slot.is_spent(now) {

@@ -6,6 +6,7 @@ use authproxy_core::{
     TokenError,
     backend::RotationContract,
     error::{OpenError, Unavailability},
+    manager::AccessOptions,
     token::RefreshToken,
 };
 use authproxy_testing::{Gate, Scripted};
@@ -28,7 +29,6 @@ async fn a_hundred_thousand_sessions_that_expire_in_one_second_refresh_at_a_boun
     for key in keys {
         let manager = world.manager.clone();
         callers.spawn(async move {
-            use authproxy_core::manager::AccessOptions;
             manager.access_token_with(&key, AccessOptions::default().wait(secs(120))).await.is_ok()
         });
     }
@@ -216,6 +216,35 @@ async fn background_refreshes_take_at_most_half_of_the_places() {
     gate.open();
     settle().await;
     assert_eq!(world.backend.presentations(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_background_refresh_that_finds_no_room_stands_in_nobodys_way() {
+    let world = World::with(RotationContract::Strict, |config| config.max_concurrent_refreshes = 4);
+    let mut keys = Vec::new();
+    for _ in 0..4 {
+        keys.push(world.open().await.id.key());
+    }
+    pass(107).await;
+    let gate = Gate::new();
+    world.backend.script(std::iter::repeat_n(Scripted::HoldBefore(gate.clone()), 2));
+    let fresh = AccessOptions::default().min_validity(secs(30));
+    for (place, key) in keys.iter().enumerate() {
+        let old = world.manager.access_token(key).await.unwrap();
+        if place == 3 {
+            settle().await; // the other one is waited for before it was declined
+        }
+        if place >= 2 {
+            let new = world.manager.access_token_with(key, fresh).await.unwrap();
+            assert!(new.version() > old.version(), "one that was waited for had room");
+        } else {
+            settle().await;
+        }
+    }
+    gate.open();
+    settle().await;
+    world.assert_each_token_presented_once();
+    assert_eq!(world.backend.presentations(), 4);
 }
 
 /// Scenario 30.
