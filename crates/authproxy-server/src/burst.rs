@@ -33,7 +33,7 @@ pub(crate) async fn after_the_others() {
 }
 
 /// For one who looks up a session next: where there are many of them, those of all who wait here are announced to the
-/// store together. Among a million sessions that is worth a third of what they cost more than a thousand
+/// store together. Among a million sessions that is worth nearly half of what they cost more than a thousand
 /// (`scripts/bench --section sessions`).
 ///
 /// # Cancel safety
