@@ -20,7 +20,7 @@ use std::{
 use async_trait::async_trait;
 
 pub(crate) use self::record::SharedRecord;
-use self::{agenda::Agenda, lineage::Lineage, record::Record};
+use self::{agenda::Agenda, lineage::Lineage, packed::Packed, record::Record};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
     error::StoreError,
@@ -121,12 +121,12 @@ impl MemoryStore {
     }
 
     /// Ends a session under its record's lock: no verb finds it from here on. Its refresh token.
-    fn end(&self, record: &mut Record, key: &SessionKey) -> Option<RefreshToken> {
+    fn end(&self, record: &mut Record, key: &SessionKey) -> Option<Packed> {
         record.removed = true;
         if self.published.remove(key).is_some() {
             self.len.fetch_sub(1, Ordering::Relaxed);
         }
-        record.refresh_token.take().map(|token| token.unpack())
+        record.refresh_token.take()
     }
 
     /// Looks at up to `most` sessions that may have ended long enough ago, and forgets those. How many it looked at.
@@ -213,7 +213,7 @@ impl SessionStore for MemoryStore {
 
     async fn remove(&self, key: &SessionKey) -> Result<Option<Removed>, StoreError> {
         Ok(self.change(key, |record, session, _| {
-            let refresh_token = self.end(record, key);
+            let refresh_token = self.end(record, key).map(|token| token.unpack());
             Removed { session: session.clone(), refresh_token }
         }))
     }

@@ -142,7 +142,7 @@ impl Upstream {
             Some(sender) => Line::Http2(sender),
             None => Line::Http1(nearby.take()?),
         };
-        Some((line, place.reused()))
+        Some((line, place.reused_from(here)))
     }
 
     /// A connection at rest, or a new one.
@@ -152,10 +152,10 @@ impl Upstream {
         let place = Place::new(self, here, permit);
         if protocols == Protocols::All {
             if let Some(sender) = nearby.shared() {
-                return Ok((Line::Http2(sender), place.reused()));
+                return Ok((Line::Http2(sender), place.reused_from(here)));
             }
             if let Some((home, wire)) = self.any_at_rest(here, nearby) {
-                return Ok((Line::Http1(wire), place.reused_at(home)));
+                return Ok((Line::Http1(wire), place.reused_from(home)));
             }
         }
         let line = self.connector.connect(protocols).await?;
@@ -191,14 +191,10 @@ impl Place {
         Self { upstream: upstream.clone(), home, is_reused: false }
     }
 
-    fn reused(mut self) -> Self {
-        self.is_reused = true;
+    /// The same, for a connection that has rested on this shelf.
+    fn reused_from(mut self, home: usize) -> Self {
+        (self.home, self.is_reused) = (home, true);
         self
-    }
-
-    fn reused_at(mut self, home: usize) -> Self {
-        self.home = home;
-        self.reused()
     }
 
     /// Lets the connection rest until the next request, if this exchange has ended on both sides.
