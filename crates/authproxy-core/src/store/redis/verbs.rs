@@ -262,16 +262,15 @@ impl Records {
     pub(super) async fn write_again(&self, Entry { key, until, writes, .. }: &Entry) -> Result<(), Failure> {
         let Writes::Lives(written) = writes else { return self.mark_as_removed(key, true, REPEATABLE).await.map(drop) };
         let now = self.clock.now();
-        let (life, presented_ago) = (millis(until.since(now)), millis(now.since(written.due_at)));
+        let life = millis(until.since(now));
+        let presented_ago = (now >= written.due_at).then(|| millis(now.since(written.due_at)));
+        let presented_ago = presented_ago.as_ref().map(String::as_bytes);
         if let Some(record) = &written.record {
-            let mut arguments = vec![&record[..], life.as_bytes()];
-            if now >= written.due_at {
-                arguments.push(presented_ago.as_bytes());
-            }
+            let arguments: Vec<&[u8]> = [&record[..], life.as_bytes()].into_iter().chain(presented_ago).collect();
             self.run(&self.scripts.create, key, &arguments, REPEATABLE).await?;
         }
         if let Some(commit) = &written.commit {
-            let mut arguments: Vec<&[u8]> = commit.iter().map(Vec::as_slice).collect();
+            let mut arguments: Vec<&[u8]> = commit.iter().map(Vec::as_slice).chain(presented_ago).collect();
             arguments[LIFE_IN_COMMIT] = life.as_bytes();
             self.run(&self.scripts.commit, key, &arguments, REPEATABLE).await?;
         }

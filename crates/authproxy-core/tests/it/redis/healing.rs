@@ -17,7 +17,11 @@ use super::{
 /// A node that can log in on a server only once it is let in: it meets a restarted one later than the others.
 async fn latecomer(server: &RedisServer) -> Arc<RedisStore> {
     let_in(server).await;
-    store(&format!("redis://late:word@{}", server.address())).await
+    store(&latecomers_url(server)).await
+}
+
+fn latecomers_url(server: &RedisServer) -> String {
+    format!("redis://late:word@{}", server.address())
 }
 
 async fn let_in(server: &RedisServer) {
@@ -25,9 +29,9 @@ async fn let_in(server: &RedisServer) {
 }
 
 /// A node on a clock that stands still until it is told to move.
-async fn node_on_a_clock(server: &RedisServer) -> (RedisStore, ManualClock) {
+async fn node_on_a_clock(url: &str) -> (RedisStore, ManualClock) {
     let clock = ManualClock::new(SystemClock::new().now());
-    let builder = RedisStore::builder(&server.url(), envelope()).unwrap().near_ttl(Duration::ZERO);
+    let builder = RedisStore::builder(url, envelope()).unwrap().near_ttl(Duration::ZERO);
     let node = builder.clock(Arc::new(clock.clone())).build().unwrap();
     node.ready().await.unwrap();
     (node, clock)
@@ -174,11 +178,11 @@ async fn a_session_that_another_node_has_refreshed_is_not_written_again() {
 #[tokio::test]
 async fn a_session_whose_token_was_due_is_written_again_in_doubt() {
     let mut server = RedisServer::start().await;
-    let (node, clock) = node_on_a_clock(&server).await;
+    let (node, clock) = node_on_a_clock(&server.url()).await;
     let (due, presented) = (open(&node).await, open(&node).await);
     let current = node.load(&presented).await.unwrap().unwrap();
     let lease = granted(&node, &presented, Version::FIRST).await;
-    clock.advance(Duration::from_secs(97));
+    clock.advance(Duration::from_secs(110));
     server.restart().await;
     let witness = unconnected(&server.url());
     for key in [&due, &presented] {
@@ -192,11 +196,37 @@ async fn a_session_whose_token_was_due_is_written_again_in_doubt() {
     refresh(&witness, &presented).await;
 }
 
+/// The same where the session is there again, as it was before its last refresh.
+#[tokio::test]
+async fn a_refresh_that_was_lost_is_written_again_in_doubt_where_its_token_was_due() {
+    for (passed, is_due) in [(Duration::ZERO, false), (Duration::from_secs(110), true)] {
+        let mut server = RedisServer::start().await;
+        let_in(&server).await;
+        let (node, clock) = node_on_a_clock(&latecomers_url(&server)).await;
+        server.cli(&["ACL", "SETUSER", "default", "resetchannels"]).await;
+        let elsewhere = store(&server.url()).await; // it hears of nothing, and writes again what it has begun
+        let key = open(&elsewhere).await;
+        refresh(&node, &key).await;
+        clock.advance(passed);
+        server.restart().await;
+        let witness = unconnected(&server.url());
+        assert_eq!(found_again(&witness, &key).await.version, Version::FIRST);
+        let_in(&server).await;
+        let second = Version::FIRST.next();
+        ask_until("the refresh to be written again", async || {
+            witness.load(&key).await.ok()?.filter(|session| session.version == second)
+        })
+        .await;
+        let begun = witness.begin(&key, begin_on(second)).await.unwrap();
+        assert_eq!(matches!(begun, Begun::InDoubt { .. }), is_due, "{begun:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_written_again_is_kept_no_longer_than_it_was_to_be_and_what_is_old_not_at_all() {
     const PASSED: Duration = Duration::from_secs(100);
     let mut server = RedisServer::start().await;
-    let (node, clock) = node_on_a_clock(&server).await;
+    let (node, clock) = node_on_a_clock(&server.url()).await;
     let (old, young) = (open(&node).await, SessionId::random().key());
     clock.advance(PASSED);
     node.create(&young, new_session(false)).await.unwrap();

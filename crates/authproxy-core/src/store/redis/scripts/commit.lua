@@ -1,5 +1,5 @@
 -- The next version. ARGV: base, attempt, life in ms, sealed session, sealed refresh token, publishing command, channel,
--- name.
+-- name; where it is written again, also how many ms ago its refresh token may have been presented first.
 local base, attempt, life = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 if redis.call('EXISTS', key) == 0 then return {'gone', now} end
 local r = read()
@@ -10,8 +10,8 @@ if r.version > base then return {'superseded', now, whole()} end
 
 -- A version below base: a failover has lost commits. What was won with a later token puts that right.
 local session, refresh, handed = ARGV[4], ARGV[5], handed_out(r)
-local next = base + 1
-r.dead, r.version, r.refresh_version, r.doubt, r.attempt, r.lease, r.first = LIVE, next, next, 0, NOBODY, 0, 0
+local next, doubt = base + 1, ARGV[9] and now - ARGV[9] or 0
+r.dead, r.version, r.refresh_version, r.doubt, r.attempt, r.lease, r.first = LIVE, next, next, doubt, NOBODY, 0, 0
 r.committed, r.committed_before = attempt, r.committed
 r.session_length, r.refresh_length = #session, #refresh
 redis.call('SET', key, packed(r) .. session .. refresh .. handed, 'PX', life)
