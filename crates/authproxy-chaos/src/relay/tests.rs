@@ -68,6 +68,16 @@ async fn a_session_is_in_flight_from_its_begin_to_its_commit() {
     assert!(ends.relays.in_flight(0).is_empty(), "it was not granted");
 }
 
+/// After an outage a node writes again what may be lost; the store says of what is there what it said then.
+#[tokio::test]
+async fn a_version_that_is_stored_again_is_no_new_one() {
+    let mut ends = Ends::connect().await;
+    for (attempt, versions) in [("first", 1), ("first", 1), ("second", 2), ("first", 2)] {
+        ends.exchange(&eval_for(attempt, COMMIT), "*1\r\n$6\r\nstored\r\n").await;
+        assert_eq!(ends.relays.commits()[NAME].len(), versions, "{attempt}");
+    }
+}
+
 /// A lease that was perhaps granted is given back for as long as it takes: also beside the next attempt.
 #[tokio::test]
 async fn an_abort_of_another_attempt_ends_no_flight() {

@@ -85,6 +85,8 @@ pub(super) struct Watch {
     in_flight: HashSet<(Name, Attempt)>,
     /// When new versions of each session were stored, as this node was told.
     commits: HashMap<Name, Vec<Instant>>,
+    /// What has stored them: after an outage a node sends it again, and is told the same of what is no new version.
+    committed: HashSet<(Name, Attempt)>,
     hold: Option<(Verb, Side, Gate)>,
 }
 
@@ -103,6 +105,7 @@ impl Watch {
             connections: HashMap::new(),
             in_flight: HashSet::new(),
             commits: HashMap::new(),
+            committed: HashSet::new(),
             hold: None,
         }
     }
@@ -163,10 +166,12 @@ impl Watch {
             Verb::Remove if !is_error => self.in_flight.retain(|(in_flight, _)| *in_flight != name),
             Verb::Begin if is_error || says(answer, "granted") => {}
             Verb::Begin | Verb::Commit | Verb::Abort if !is_error => {
-                if verb == Verb::Commit && says(answer, "stored") {
-                    self.commits.entry(name.clone()).or_default().push(Instant::now());
+                let attempt = (name, attempt);
+                self.in_flight.remove(&attempt);
+                if verb == Verb::Commit && says(answer, "stored") && !self.committed.contains(&attempt) {
+                    self.commits.entry(attempt.0.clone()).or_default().push(Instant::now());
+                    self.committed.insert(attempt);
                 }
-                self.in_flight.remove(&(name, attempt));
             }
             _ => {}
         }
