@@ -9,8 +9,10 @@ pub mod cli;
 pub mod config;
 pub mod routes;
 
+mod alarm;
 mod ascii;
 mod body;
+mod boxed;
 mod burst;
 mod cookie;
 mod cors;

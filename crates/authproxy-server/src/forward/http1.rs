@@ -20,14 +20,12 @@ mod streaming;
 use std::{
     future::poll_fn,
     io::{Error, ErrorKind},
-    mem::MaybeUninit,
-    pin::Pin,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, StatusCode};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 
 pub(super) use self::{
     answer::{AnswerBody, BrokenBody, Tunneled},
@@ -74,13 +72,6 @@ impl Wire {
         Self(io.into())
     }
 
-    /// Whether it can carry another request: the upstream has neither closed it nor said anything unasked.
-    fn is_quiet(&mut self) -> bool {
-        let mut unasked = [MaybeUninit::uninit()];
-        let mut nobody = Context::from_waker(Waker::noop());
-        Pin::new(&mut self.0).poll_read(&mut nobody, &mut ReadBuf::uninit(&mut unasked)).is_pending()
-    }
-
     /// Sends a request and waits for the answer's head; `interim` hears of answers before the answer.
     ///
     /// # Cancel safety
@@ -93,7 +84,7 @@ impl Wire {
     ) -> Result<Response<AnswerBody>, Failed> {
         let mut wire = self;
         after_the_others().await; // so that an upstream that sleeps is woken once for all of their requests
-        if !wire.is_quiet() {
+        if !wire.0.is_quiet() {
             return Err(Failed::Unsent(request.body, ErrorKind::ConnectionReset.into()));
         }
         let mut exchange = Exchange {

@@ -14,7 +14,7 @@ use hyper::client::conn::http2;
 use tokio::time::Instant;
 
 use super::{http1::Wire, upload::Upload};
-use crate::workers;
+use crate::{alarm::Timer, workers};
 
 /// How long a connection may rest. Below what upstreams commonly allow, so that few close at the moment of reuse.
 const LONGEST_REST: Duration = Duration::from_secs(4);
@@ -25,10 +25,26 @@ pub(super) struct Shelves(Box<[Shelf]>);
 /// The connections of one worker, in cache lines of their own.
 #[derive(Default)]
 #[repr(align(128))]
-pub(super) struct Shelf {
-    /// The last used on top.
-    resting: Mutex<Vec<(Instant, Wire)>>,
-    shared: Mutex<Option<http2::SendRequest<Upload>>>,
+pub(super) struct Shelf(Mutex<Lines>);
+
+#[derive(Default)]
+struct Lines {
+    /// Since when, the last used on top.
+    resting: Vec<(Instant, Resting)>,
+    shared: Option<http2::SendRequest<Upload>>,
+}
+
+/// A connection at rest, and the timer that its requests wait with.
+pub(super) struct Resting {
+    pub(super) wire: Wire,
+    pub(super) timer: Timer,
+}
+
+/// What a shelf has to offer.
+pub(super) enum AtHand {
+    /// The connection that all share, where the upstream speaks HTTP/2.
+    Shared(http2::SendRequest<Upload>),
+    Resting(Resting),
 }
 
 impl Shelves {
@@ -45,54 +61,57 @@ impl Shelves {
 
     /// Puts a connection on a shelf, and closes those at its bottom that have rested too long: as long as there are others
     /// above, nobody takes them.
-    pub(super) fn put(&self, number: usize, wire: Wire) {
-        let mut resting = lock(&self.0[number].resting);
+    pub(super) fn put(&self, number: usize, line: Resting) {
         let now = Instant::now();
-        let is_old = |(since, _): &(Instant, Wire)| now.saturating_duration_since(*since) >= LONGEST_REST;
+        let is_old = |(since, _): &(Instant, Resting)| now.saturating_duration_since(*since) >= LONGEST_REST;
+        let resting = &mut self.0[number].lock().resting;
         if resting.first().is_some_and(is_old) {
             let old = resting.partition_point(is_old);
             resting.drain(..old);
         }
-        resting.push((now, wire));
+        resting.push((now, line));
     }
 
     /// How many connections rest.
     pub(super) fn resting(&self) -> usize {
-        self.0.iter().map(|shelf| lock(&shelf.resting).len()).sum()
+        self.0.iter().map(|shelf| shelf.lock().resting.len()).sum()
     }
 
     /// A connection from any shelf, and which one that was.
-    pub(super) fn take_anywhere(&self) -> Option<(usize, Wire)> {
-        self.0.iter().enumerate().find_map(|(number, shelf)| Some((number, shelf.take()?)))
+    pub(super) fn take_anywhere(&self) -> Option<(usize, Resting)> {
+        self.0.iter().enumerate().find_map(|(number, shelf)| Some((number, shelf.lock().take()?)))
     }
 }
 
 impl Shelf {
-    /// The connection that rested last. Its upstream may have closed it; whoever sends finds out.
-    pub(super) fn take(&self) -> Option<Wire> {
-        let mut resting = lock(&self.resting);
-        if resting.last()?.0.elapsed() >= LONGEST_REST {
-            resting.clear(); // those below have rested even longer
+    /// The shared connection, or the one that rested last. Its upstream may have closed it; whoever sends finds out.
+    pub(super) fn at_hand(&self) -> Option<AtHand> {
+        let mut lines = self.lock();
+        lines.shared.take_if(|sender| sender.is_closed());
+        match &lines.shared {
+            Some(sender) => Some(AtHand::Shared(sender.clone())),
+            None => lines.take().map(AtHand::Resting),
         }
-        resting.pop().map(|(_, wire)| wire)
-    }
-
-    /// The connection that all share, where the upstream speaks HTTP/2.
-    pub(super) fn shared(&self) -> Option<http2::SendRequest<Upload>> {
-        let mut shared = lock(&self.shared);
-        shared.take_if(|sender| sender.is_closed());
-        shared.clone()
     }
 
     /// Shares a connection.
     pub(super) fn share(&self, sender: http2::SendRequest<Upload>) {
-        *lock(&self.shared) = Some(sender);
+        self.lock().shared = Some(sender);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        // Nothing under this lock can be left half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing under these locks can be left half done.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl Lines {
+    fn take(&mut self) -> Option<Resting> {
+        if self.resting.last()?.0.elapsed() >= LONGEST_REST {
+            self.resting.clear(); // those below have rested even longer
+        }
+        self.resting.pop().map(|(_, line)| line)
+    }
 }
 
 #[cfg(test)]
@@ -102,15 +121,16 @@ mod tests {
     use tokio::{net::UnixStream, time::advance};
 
     use super::*;
+    use crate::alarm;
 
     #[tokio::test(start_paused = true)]
     async fn what_has_rested_too_long_goes_also_where_others_are_used() {
         let shelves = Shelves::one_per_core();
-        let wire = || Wire::new(UnixStream::pair().unwrap().0);
-        shelves.put(0, wire());
-        shelves.put(0, wire());
+        let line = || Resting { wire: Wire::new(UnixStream::pair().unwrap().0), timer: alarm::unset() };
+        shelves.put(0, line());
+        shelves.put(0, line());
         advance(LONGEST_REST).await;
-        shelves.put(0, wire());
+        shelves.put(0, line());
         assert_eq!(shelves.resting(), 1);
         assert!(shelves.take_anywhere().is_some());
     }

@@ -25,11 +25,16 @@ use super::{
     error::UpstreamError,
     http1::{self, Failed, Tunneled, Wire},
     message::Message,
-    shelf::{Shelf, Shelves},
+    shelf::{AtHand, Resting, Shelf, Shelves},
     upload::Upload,
     wait::Wait,
 };
-use crate::{body::poll_http2, config::RouteConfig};
+use crate::{
+    alarm::{self, Timer},
+    body::poll_http2,
+    boxed,
+    config::RouteConfig,
+};
 
 /// The pool of one upstream.
 pub(crate) struct Upstream {
@@ -38,7 +43,7 @@ pub(crate) struct Upstream {
     pub(crate) authority: HeaderValue,
     connect_timeout: Duration,
     max_connections: usize,
-    /// A permit is taken by every [`Place`], and given back when that is dropped.
+    /// A permit is taken for every [`Place`].
     slots: Semaphore,
     shelves: Shelves,
 }
@@ -51,12 +56,17 @@ pub(super) enum Line {
 
 /// A connection's place among those of its upstream, for the time of one exchange.
 pub(crate) struct Place {
-    upstream: Arc<Upstream>,
+    slot: Slot,
     /// Where it rests afterwards: beside the others of its runtime.
     home: usize,
+    /// What its requests wait with, one after the other.
+    timer: Timer,
     /// Whether it has carried a request before: its upstream may be closing it just now.
     is_reused: bool,
 }
+
+/// One of the upstream's slots, given back when it is dropped.
+struct Slot(Arc<Upstream>);
 
 /// The body of an answer.
 pub(crate) enum AnswerBody {
@@ -100,7 +110,7 @@ impl Upstream {
         wait: &Wait<'_>,
     ) -> Result<(Response<AnswerBody>, Place), UpstreamError> {
         loop {
-            let (line, place) = match self.at_hand(protocols) {
+            let (line, mut place) = match self.at_hand(protocols) {
                 Some(at_hand) => at_hand,
                 // Boxed, and with a timer: most requests need neither.
                 None => Box::pin(timeout(self.connect_timeout, self.checkout(protocols)))
@@ -110,8 +120,8 @@ impl Upstream {
             match line {
                 Line::Http1(wire) => {
                     // Boxed: what goes through every function on a request's way has to be small.
-                    let sending = Box::pin(wire.exchange(message.http1(body), message.interim()));
-                    match wait.for_head(sending).await? {
+                    let sending = boxed::pinned(|| wire.exchange(message.http1(body), message.interim()));
+                    match wait.for_head(sending, &mut place.timer).await? {
                         Ok(response) => return Ok((response.map(AnswerBody::Http1), place)),
                         Err(Failed::Unsent(unsent, _)) if place.is_reused => body = unsent,
                         Err(failed) => return Err(failed.into()),
@@ -119,7 +129,7 @@ impl Upstream {
                 }
                 Line::Http2(mut sender) => {
                     let sending = Box::pin(sender.try_send_request(message.http2(body)));
-                    match wait.for_head(sending).await? {
+                    match wait.for_head(sending, &mut place.timer).await? {
                         Ok(response) => return Ok((response.map(AnswerBody::Http2), place)),
                         Err(mut failed) => match failed.take_message() {
                             Some(unsent) if place.is_reused => body = unsent.into_body(),
@@ -136,28 +146,21 @@ impl Upstream {
         if protocols != Protocols::All {
             return None;
         }
+        let permit = self.slots.try_acquire().ok()?;
         let (here, nearby) = self.shelves.here();
-        let place = Place::new(self, here, self.slots.try_acquire().ok()?);
-        let line = match nearby.shared() {
-            Some(sender) => Line::Http2(sender),
-            None => Line::Http1(nearby.take()?),
-        };
-        Some((line, place.reused_from(here)))
+        Some(self.reuse(nearby.at_hand()?, here, permit))
     }
 
     /// A connection at rest, or a new one.
     async fn checkout(self: &Arc<Self>, protocols: Protocols) -> Result<(Line, Place), UpstreamError> {
         let permit = self.slots.acquire().await.expect("the semaphore is never closed");
         let (here, nearby) = self.shelves.here();
-        let place = Place::new(self, here, permit);
-        if protocols == Protocols::All {
-            if let Some(sender) = nearby.shared() {
-                return Ok((Line::Http2(sender), place.reused_from(here)));
-            }
-            if let Some((home, wire)) = self.any_at_rest(here, nearby) {
-                return Ok((Line::Http1(wire), place.reused_from(home)));
-            }
+        if protocols == Protocols::All
+            && let Some((home, line)) = self.any_at_hand(here, nearby)
+        {
+            return Ok(self.reuse(line, home, permit));
         }
+        let place = Place::new(self, here, permit, alarm::unset());
         let line = self.connector.connect(protocols).await?;
         if let Line::Http2(sender) = &line {
             nearby.share(sender.clone());
@@ -165,17 +168,25 @@ impl Upstream {
         Ok((line, place))
     }
 
-    /// The connection that rested last here, or, where no new one may be made, one that rests elsewhere.
-    fn any_at_rest(&self, here: usize, nearby: &Shelf) -> Option<(usize, Wire)> {
-        if let Some(wire) = nearby.take() {
-            return Some((here, wire));
+    fn reuse(self: &Arc<Self>, line: AtHand, home: usize, permit: SemaphorePermit<'_>) -> (Line, Place) {
+        let (line, timer) = match line {
+            AtHand::Shared(sender) => (Line::Http2(sender), alarm::unset()),
+            AtHand::Resting(Resting { wire, timer }) => (Line::Http1(wire), timer),
+        };
+        (line, Place { is_reused: true, ..Place::new(self, home, permit, timer) })
+    }
+
+    /// What is at hand here, or, where no new connection may be made, one that rests elsewhere.
+    fn any_at_hand(&self, here: usize, nearby: &Shelf) -> Option<(usize, AtHand)> {
+        if let Some(line) = nearby.at_hand() {
+            return Some((here, line));
         }
         // In this order, so that one that is just coming to rest is counted twice rather than not at all.
         let in_use = self.max_connections - self.slots.available_permits();
         if in_use + self.shelves.resting() <= self.max_connections {
             return None;
         }
-        self.shelves.take_anywhere()
+        self.shelves.take_anywhere().map(|(home, line)| (home, AtHand::Resting(line)))
     }
 
     /// Why there was no connection in time: none was free, or none came about.
@@ -186,15 +197,9 @@ impl Upstream {
 
 impl Place {
     /// For a connection that carries its first request.
-    fn new(upstream: &Arc<Upstream>, home: usize, permit: SemaphorePermit<'_>) -> Self {
+    fn new(upstream: &Arc<Upstream>, home: usize, permit: SemaphorePermit<'_>, timer: Timer) -> Self {
         permit.forget(); // one count of the upstream is enough: it is a place in memory that all cores write to
-        Self { upstream: upstream.clone(), home, is_reused: false }
-    }
-
-    /// The same, for a connection that has rested on this shelf.
-    fn reused_from(mut self, home: usize) -> Self {
-        (self.home, self.is_reused) = (home, true);
-        self
+        Self { slot: Slot(upstream.clone()), home, timer, is_reused: false }
     }
 
     /// Lets the connection rest until the next request, if this exchange has ended on both sides.
@@ -202,14 +207,14 @@ impl Place {
         if let AnswerBody::Http1(answer) = answer
             && let Some(wire) = answer.take_wire()
         {
-            self.upstream.shelves.put(self.home, wire);
+            self.slot.0.shelves.put(self.home, Resting { wire, timer: self.timer });
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.upstream.slots.add_permits(1);
+        self.0.slots.add_permits(1);
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) use self::{body::Incoming, interim::Interim};
 use super::refusal;
 use crate::{
     body::RequestBody,
+    boxed,
     burst::after_the_others,
     problem::Problem,
     response::Response,
@@ -92,13 +93,13 @@ where
     let mut wire = connection.wire;
     match end {
         End::Refuse(problem) => refuse(wire, patience, problem).await,
-        End::Reset => wire.lock().io.reset_when_dropped(),
+        End::Reset => wire.access().io.reset_when_dropped(),
         End::Switch(tunnel) => {
-            let early = wire.lock().inbound.take_unread();
+            let early = wire.access().inbound.take_unread();
             tunnel.run(wire, early).await;
         }
         End::Close if is_last.into_inner() => {
-            let is_idle = wire.lock().is_idle();
+            let is_idle = wire.access().is_idle();
             socket::hang_up(&mut wire, is_idle).await;
         }
         End::Close => socket::close(&mut wire).await,
@@ -126,7 +127,8 @@ where
         let (asked, is_old) = (Asked::of(&head), head.parts.version == Version::HTTP_10);
         let request = connection.request(head);
         // Boxed, so that a connection at rest does not carry the space that a request needs.
-        let answering = Box::pin(answer(request, Some(connection.interim())));
+        let interim = connection.interim();
+        let answering = boxed::pinned(|| answer(request, Some(interim)));
         let sent = match connection.answered(answering, &mut closing).await {
             Ok(mut response) => {
                 after_the_others().await;

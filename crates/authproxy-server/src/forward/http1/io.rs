@@ -2,8 +2,9 @@
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use tokio::{
@@ -34,6 +35,23 @@ impl From<UnixStream> for Io {
 impl From<TlsStream<TcpStream>> for Io {
     fn from(stream: TlsStream<TcpStream>) -> Self {
         Self::Tls(Box::new(stream))
+    }
+}
+
+impl Io {
+    /// Whether the peer has neither closed it nor said anything that was not read. Where the socket knows, nobody is
+    /// registered to be woken: it is asked before every request, and seldom is there anything to say.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let would_block = |read: io::Result<usize>| read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        match self {
+            Self::Tcp(socket) => would_block(socket.try_read(&mut [0])),
+            Self::Unix(socket) => would_block(socket.try_read(&mut [0])),
+            Self::Tls(stream) => {
+                let mut unasked = [MaybeUninit::uninit()];
+                let mut nobody = Context::from_waker(Waker::noop());
+                Pin::new(stream).poll_read(&mut nobody, &mut ReadBuf::uninit(&mut unasked)).is_pending()
+            }
+        }
     }
 }
 

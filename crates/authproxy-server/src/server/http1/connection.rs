@@ -4,7 +4,6 @@ use std::{
     future::poll_fn,
     io,
     pin::{Pin, pin},
-    sync::Arc,
     task::{Context, Poll, Waker, ready},
 };
 
@@ -13,7 +12,7 @@ use http::{Request, response};
 use http_body::Body as _;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, Sleep, sleep_until},
+    time::{Instant, Sleep},
 };
 
 use super::{
@@ -24,6 +23,7 @@ use super::{
     wire::Wire,
 };
 use crate::{
+    alarm::{self, poll_deadline},
     body::{Body, RequestBody},
     forward::DownloadError,
     heads::Refusal,
@@ -79,7 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             has_answered: false,
             early: BytesMut::new(),
             is_flushed: true,
-            timer: Seldom::new(Box::pin(sleep_until(Instant::now()))),
+            timer: Seldom::new(alarm::unset()),
             pace: WritePace::new(patience.write),
         }
     }
@@ -91,10 +91,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
 
     /// Waits for the next request's head; not beyond the end of `closing`, unless a head has begun.
     pub(super) async fn next(&mut self, mut closing: impl FnMut(&mut Context<'_>) -> Poll<()>) -> Next {
+        self.wire.take_back();
         let (mut silent_since, mut head_began) = (None, None);
         poll_fn(|cx| {
             let is_closing = closing(cx).is_ready();
-            let mut state = self.wire.lock();
+            let mut state = self.wire.access();
             loop {
                 match state.inbound.head() {
                     Ok(Some(head)) => return Poll::Ready(Next::Request(head)),
@@ -111,7 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             drop(state);
             if has_begun {
                 let deadline = *head_began.get_or_insert_with(Instant::now) + self.patience.head;
-                return self.poll_deadline(deadline, cx).map(|()| Next::Refused(Refusal::HeadTooSlow));
+                return poll_deadline(&mut self.timer, deadline, cx).map(|()| Next::Refused(Refusal::HeadTooSlow));
             }
             if is_closing {
                 return Poll::Ready(Next::Nothing);
@@ -120,41 +121,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             let Patience { head, idle, .. } = self.patience;
             let patience = if self.has_answered { idle } else { idle.min(head) };
             let deadline = *silent_since.get_or_insert_with(Instant::now) + patience;
-            self.poll_deadline(deadline, cx).map(|()| Next::Nothing)
+            poll_deadline(&mut self.timer, deadline, cx).map(|()| Next::Nothing)
         })
         .await
     }
 
-    /// Moved when it rings: nearly every deadline is later than the one before.
-    fn poll_deadline(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        if self.timer.get_ref().deadline() > deadline {
-            self.timer.get_mut().as_mut().reset(deadline);
-        }
-        ready!(Pin::new(&mut self.timer).poll(cx));
-        while Instant::now() < deadline {
-            self.timer.get_mut().as_mut().reset(deadline);
-            ready!(Pin::new(&mut self.timer).poll(cx));
-        }
-        Poll::Ready(())
-    }
-
     /// The request that a head begins.
-    pub(super) fn request(&self, Head { parts, expects_continue, .. }: Head) -> Request<RequestBody> {
-        let mut state = self.wire.lock();
+    pub(super) fn request(&mut self, Head { parts, expects_continue, .. }: Head) -> Request<RequestBody> {
         self.interim.take(); // what an earlier request has left
+        let mut state = self.wire.access();
         let body = state.inbound.body();
         if body.is_done() {
             return Request::from_parts(parts, RequestBody::Empty);
         }
         let length = body.size_hint().exact();
         let turn = state.begin_body(expects_continue);
-        let body = Incoming::new(Arc::new(self.wire.clone()), turn, length);
+        drop(state);
+        let body = Incoming::new(self.wire.share(), turn, length);
         Request::from_parts(parts, RequestBody::Http1(body))
     }
 
     /// Whether all of the last request was read, or can be passed over.
-    pub(super) fn has_read_all(&self) -> bool {
-        self.wire.lock().end_body()
+    pub(super) fn has_read_all(&mut self) -> bool {
+        self.wire.access().end_body()
     }
 
     /// Waits for `answer`, as long as the peer does, and sends what comes before it.
@@ -171,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
                 return Poll::Ready(Ok(answer));
             }
             ready!(self.poll_early(cx))?;
-            self.wire.lock().poll_gone(cx).map(|()| Err(BrokenAnswer::Gone))
+            self.wire.access().poll_gone(cx).map(|()| Err(BrokenAnswer::Gone))
         })
         .await
     }
@@ -192,7 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
                 let Some(more) = self.interim.take() else { break };
                 self.early.extend_from_slice(&more);
             }
-            let outcome = Pin::new(&mut self.wire.lock().io).poll_write(cx, &self.early);
+            let outcome = Pin::new(&mut self.wire.access().io).poll_write(cx, &self.early);
             let written = at_least_one(ready!(self.pace.pass(cx, outcome)))?;
             self.early.advance(written);
             self.is_flushed = false;
@@ -202,7 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.is_flushed {
-            let outcome = Pin::new(&mut self.wire.lock().io).poll_flush(cx);
+            let outcome = Pin::new(&mut self.wire.access().io).poll_flush(cx);
             ready!(self.pace.pass(cx, outcome))?;
             self.is_flushed = true;
         }
@@ -217,7 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
         asked: Asked,
         is_last: bool,
     ) -> Result<bool, BrokenAnswer> {
-        let is_last = is_last || self.wire.lock().is_left_unread();
+        let is_last = is_last || self.wire.access().is_left_unread();
         let mut before = std::mem::take(&mut self.early);
         before.extend_from_slice(&self.interim.take().unwrap_or_default());
         let mut out = Outgoing::new(before, answer, &body, asked, is_last);
@@ -235,7 +224,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
                     };
                 }
                 if !out.is_empty() {
-                    let outcome = out.poll_write(&mut self.wire.lock().io, cx);
+                    let outcome = out.poll_write(&mut self.wire.access().io, cx);
                     out.advance(at_least_one(ready!(self.pace.pass(cx, outcome)))?);
                     self.is_flushed = false;
                     continue;
@@ -248,7 +237,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
                     self.has_answered = true;
                     return Poll::Ready(Ok(out.keeps_alive));
                 }
-                return self.wire.lock().poll_gone(cx).map(|()| Err(BrokenAnswer::Gone));
+                return self.wire.access().poll_gone(cx).map(|()| Err(BrokenAnswer::Gone));
             }
         })
         .await

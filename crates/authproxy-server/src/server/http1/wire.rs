@@ -1,8 +1,9 @@
 //! A connection's socket with what has arrived on it: read by the connection's task, and by whoever reads the body of
-//! its request, which may be a task of its own.
+//! its request, which may be a task of its own. It is shared only while there is such a body.
 
 use std::{
     io,
+    ops::{Deref, DerefMut},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
@@ -15,8 +16,27 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::{body::Source, inbound::Inbound, interim::Interim};
 use crate::http1::{decoder::Decoded, reading::poll_fill};
 
-/// The socket and its bytes, shared. As a stream it is the socket alone.
-pub(super) struct Wire<S>(Arc<Mutex<State<S>>>);
+/// The socket and its bytes. As a stream it is the socket alone.
+pub(super) struct Wire<S>(Holding<S>);
+
+/// Who may read it.
+enum Holding<S> {
+    /// The connection's task. A request asks for it nine times; so many locks would be 1% of its CPU (`scripts/bench
+    /// --section forward --only authproxy --other-authproxy FILE`).
+    Alone(State<S>),
+    /// The reader of a body too.
+    Shared(Shared<S>),
+    /// Only in between.
+    Nobody,
+}
+
+type Shared<S> = Arc<Mutex<State<S>>>;
+
+/// Access to it for a moment; never held across an await.
+pub(super) enum Access<'a, S> {
+    Own(&'a mut State<S>),
+    Locked(MutexGuard<'a, State<S>>),
+}
 
 pub(super) struct State<S> {
     pub(super) io: S,
@@ -30,22 +50,65 @@ pub(super) struct State<S> {
     pub(super) interim: Interim,
 }
 
-impl<S> Clone for Wire<S> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
 impl<S> Wire<S> {
     pub(super) fn new(io: S, interim: Interim) -> Self {
         let inbound = Inbound::new();
-        Self(Arc::new(Mutex::new(State { io, inbound, turn: 0, is_held_back: false, has_reader: false, interim })))
+        Self(Holding::Alone(State { io, inbound, turn: 0, is_held_back: false, has_reader: false, interim }))
     }
 
-    /// Never held across an await.
-    pub(super) fn lock(&self) -> MutexGuard<'_, State<S>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn access(&mut self) -> Access<'_, S> {
+        match &mut self.0 {
+            Holding::Alone(state) => Access::Own(state),
+            Holding::Shared(state) => Access::Locked(lock(state)),
+            Holding::Nobody => unreachable!("only in between"),
+        }
     }
+
+    /// For the reader of a body.
+    pub(super) fn share(&mut self) -> Shared<S> {
+        let shared = match std::mem::replace(&mut self.0, Holding::Nobody) {
+            Holding::Alone(state) => Arc::new(Mutex::new(state)),
+            Holding::Shared(shared) => shared,
+            Holding::Nobody => unreachable!("only in between"),
+        };
+        self.0 = Holding::Shared(shared.clone());
+        shared
+    }
+
+    /// Ends the sharing, if the reader has gone.
+    pub(super) fn take_back(&mut self) {
+        self.0 = match std::mem::replace(&mut self.0, Holding::Nobody) {
+            Holding::Shared(shared) => match Arc::try_unwrap(shared) {
+                Ok(state) => Holding::Alone(state.into_inner().unwrap_or_else(PoisonError::into_inner)),
+                Err(shared) => Holding::Shared(shared),
+            },
+            alone => alone,
+        };
+    }
+}
+
+impl<S> Deref for Access<'_, S> {
+    type Target = State<S>;
+
+    fn deref(&self) -> &State<S> {
+        match self {
+            Self::Own(state) => state,
+            Self::Locked(state) => state,
+        }
+    }
+}
+
+impl<S> DerefMut for Access<'_, S> {
+    fn deref_mut(&mut self) -> &mut State<S> {
+        match self {
+            Self::Own(state) => state,
+            Self::Locked(state) => state,
+        }
+    }
+}
+
+fn lock<S>(state: &Mutex<State<S>>) -> MutexGuard<'_, State<S>> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<S: AsyncRead + Unpin> State<S> {
@@ -130,13 +193,13 @@ impl<S: AsyncRead + Unpin> State<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin + Send + 'static> Source for Wire<S> {
+impl<S: AsyncRead + Unpin + Send> Source for Mutex<State<S>> {
     fn poll_frame(&self, turn: u64, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        self.lock().poll_frame(turn, cx)
+        lock(self).poll_frame(turn, cx)
     }
 
     fn leave(&self, turn: u64) {
-        let mut state = self.lock();
+        let mut state = lock(self);
         if state.turn == turn {
             state.has_reader = false;
         }
@@ -144,21 +207,21 @@ impl<S: AsyncRead + Unpin + Send + 'static> Source for Wire<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.lock().io).poll_read(cx, buffer)
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.access().io).poll_read(cx, buffer)
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.lock().io).poll_write(cx, bytes)
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.access().io).poll_write(cx, bytes)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.lock().io).poll_flush(cx)
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.access().io).poll_flush(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.lock().io).poll_shutdown(cx)
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.access().io).poll_shutdown(cx)
     }
 }
