@@ -6,7 +6,7 @@ use authproxy_core::session::SessionId;
 use cookie::{Cookie, SameSite};
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-use crate::ascii::split;
+use crate::{ascii::split, problem::Problem};
 
 /// The name and the attributes of our cookie, fixed by the public origin's scheme.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,17 @@ pub(crate) enum Presented {
     Junk,
     /// A value with the shape of a session id.
     Id(SessionId),
+}
+
+impl Presented {
+    /// The id of the session that a request names.
+    pub(crate) fn id(&self) -> Result<&SessionId, Problem> {
+        match self {
+            Self::Id(id) => Ok(id),
+            Self::Nothing => Err(Problem::NoCookie),
+            Self::Junk => Err(Problem::UnknownSession),
+        }
+    }
 }
 
 /// Two different cookies of our name: one of them was planted, and nobody can say which.

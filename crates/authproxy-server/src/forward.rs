@@ -49,6 +49,7 @@ use crate::{
     body::RequestBody,
     burst,
     config::{RouteAccess, RouteConfig},
+    cookie::Presented,
     csrf, login_page,
     problem::Problem,
     response::{self, Response as Answer},
@@ -130,11 +131,11 @@ impl Forwarder {
 /// Forwards a request and answers with what the upstream says.
 pub(crate) async fn handle(
     app: &App,
-    destination: Destination<'_>,
+    destination: &Destination<'_>,
     head: &Parts,
     body: RequestBody,
-    session: Result<&SessionId, Problem>,
-    peer: Peer,
+    session: &Presented,
+    peer: &Peer,
     request_id: &RequestId,
 ) -> Result<Answer, Problem> {
     let route = destination.route;
@@ -163,7 +164,7 @@ pub(crate) async fn handle(
             host: &destination.host,
             authority: &route.upstream.authority,
         },
-        destination: &destination,
+        destination,
         caller,
     };
     let (mut response, mut place) = exchange.send(&mut body).await?;
@@ -193,13 +194,8 @@ pub(crate) fn methods(route: &RouteConfig) -> String {
 }
 
 /// The session behind a request, with a token to forward it with.
-async fn identify<'a>(
-    app: &App,
-    head: &Parts,
-    session: Result<&'a SessionId, Problem>,
-    upgrades: bool,
-) -> Result<Caller<'a>, Problem> {
-    let id = session?;
+async fn identify<'a>(app: &App, head: &Parts, session: &'a Presented, upgrades: bool) -> Result<Caller<'a>, Problem> {
+    let id = session.id()?;
     // A page may open a tunnel to any site, cookie included, and then read from it: no method is safe for that.
     if upgrades || !head.method.is_safe() {
         csrf::check_cookie_only(&head.headers, &app.origins)?;

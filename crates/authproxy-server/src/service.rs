@@ -109,15 +109,7 @@ pub(crate) struct Request {
 impl Request {
     /// The id of the session that the request names.
     pub(crate) fn session_id(&self) -> Result<&SessionId, Problem> {
-        session_id(&self.session)
-    }
-}
-
-fn session_id(session: &Presented) -> Result<&SessionId, Problem> {
-    match session {
-        Presented::Id(id) => Ok(id),
-        Presented::Nothing => Err(Problem::NoCookie),
-        Presented::Junk => Err(Problem::UnknownSession),
+        self.session.id()
     }
 }
 
@@ -154,14 +146,13 @@ impl App {
     }
 
     /// Answers a request, whatever it is and whatever goes wrong.
-    pub(crate) async fn answer(&self, request: http::Request<RequestBody>, peer: Peer) -> Response {
+    pub(crate) async fn answer(&self, head: &Parts, body: RequestBody, peer: &Peer) -> Response {
         let began = Instant::now();
-        let (head, body) = request.into_parts();
         let id = RequestId::of(&head.headers);
         let mut seen =
             Seen { route: "none", credential: None, has_cookie: false, is_forwarded: false, is_guarded: true };
 
-        let outcome = AssertUnwindSafe(self.guard(&head, body, peer, &id, &mut seen)).catch_unwind().await;
+        let outcome = AssertUnwindSafe(self.guard(head, body, peer, &id, &mut seen)).catch_unwind().await;
         let outcome = outcome.unwrap_or(Err(Problem::Internal));
         let mut response = outcome.unwrap_or_else(|problem| {
             seen.is_forwarded = false;
@@ -187,7 +178,7 @@ impl App {
         &self,
         head: &Parts,
         body: RequestBody,
-        peer: Peer,
+        peer: &Peer,
         id: &RequestId,
         seen: &mut Seen,
     ) -> Result<Response, Problem> {
@@ -212,7 +203,7 @@ impl App {
         route: Route,
         head: &Parts,
         body: RequestBody,
-        peer: Peer,
+        peer: &Peer,
         seen: &mut Seen,
     ) -> Result<Response, Problem> {
         seen.route = route.name();
@@ -230,7 +221,7 @@ impl App {
             None => Zeroizing::default(),
         };
         let (method, uri, headers) = (head.method.clone(), head.uri.clone(), head.headers.clone());
-        let request = Request { method, uri, headers, body, session, peer };
+        let request = Request { method, uri, headers, body, session, peer: peer.clone() };
         self.handle(route, &request).await
     }
 
@@ -239,7 +230,7 @@ impl App {
         &self,
         head: &Parts,
         body: RequestBody,
-        peer: Peer,
+        peer: &Peer,
         id: &RequestId,
         seen: &mut Seen,
     ) -> Result<Response, Problem> {
@@ -268,7 +259,7 @@ impl App {
             RouteAccess::Session => self.session(&head.headers, seen)?,
             RouteAccess::Bearer | RouteAccess::Public => Presented::Nothing,
         };
-        forward::handle(self, destination, head, body, session_id(&session), peer, id).await
+        forward::handle(self, &destination, head, body, &session, peer, id).await
     }
 
     fn session(&self, headers: &HeaderMap, seen: &mut Seen) -> Result<Presented, Problem> {

@@ -49,7 +49,7 @@ const IDENTITY_PREFIXES: [&str; 5] = ["x-forwarded-", "x-original-", "x-auth-req
 pub(crate) struct Onward<'a> {
     pub(crate) route: &'a RouteConfig,
     pub(crate) cookie: SessionCookie,
-    pub(crate) peer: Peer,
+    pub(crate) peer: &'a Peer,
     /// Whether the peer is a gateway of ours, whose `X-Forwarded-*` are believed.
     pub(crate) peer_is_trusted: bool,
     pub(crate) id: &'a RequestId,

@@ -3,7 +3,7 @@
 use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::select;
-use http::Request;
+use http::request::Parts;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -109,11 +109,11 @@ impl Connections {
         if let Ok(slot) = self.slots.clone().try_acquire_owned() {
             // Together, so that requests count themselves on this connection and not on what all workers share.
             let (asked, cut_off) = (Arc::new((self.app.clone(), peer)), self.cut_off.clone());
-            let answer = move |request: Request<RequestBody>, interim| {
+            let answer = move |head: Box<Parts>, body: RequestBody, interim| {
                 let asked = asked.clone();
                 async move {
                     let (app, peer) = &*asked;
-                    app.answer(request, peer.with_interim(interim)).await
+                    app.answer(&head, body, &peer.with_interim(interim)).await
                 }
             };
             let connection = async move |stream| {
@@ -174,7 +174,7 @@ impl Connections {
 /// Serves one connection. Its errors are its own: they end it, and nothing else.
 async fn serve<A, F>(stream: TcpStream, tls: Option<Tls>, patience: Patience, draining: CancellationToken, answer: A)
 where
-    A: Fn(Request<RequestBody>, Option<Interim>) -> F,
+    A: Fn(Box<Parts>, RequestBody, Option<Interim>) -> F,
     F: Future<Output = Response> + Send + 'static,
 {
     let Some(tls) = tls else { return http1::serve(stream, patience, draining, answer).await };
@@ -204,8 +204,10 @@ async fn turn_away(stream: TcpStream, tls: Option<Tls>, patience: Patience) {
             let draining = CancellationToken::new();
             // What the peer sends before it has seen the goodbye is answered.
             draining.cancel();
-            http2::serve(stream, patience, draining, |_, _| async { refusal::response(Problem::TooManyConnections) })
-                .await;
+            http2::serve(stream, patience, draining, |_, _, _| async {
+                refusal::response(Problem::TooManyConnections)
+            })
+            .await;
         }
         Accepted::Http1(stream) => http1::refuse(stream, patience, Problem::TooManyConnections).await,
         Accepted::NotTls(_) | Accepted::Nothing => {}

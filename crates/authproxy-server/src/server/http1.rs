@@ -23,7 +23,7 @@ use std::{
 };
 
 use bytes::BytesMut;
-use http::{Request, StatusCode, Version};
+use http::{StatusCode, Version, request::Parts};
 use http_body_util::BodyExt as _;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -72,7 +72,7 @@ enum End {
 pub(super) async fn serve<S, A, F>(io: S, patience: Patience, draining: CancellationToken, answer: A)
 where
     S: AsyncRead + AsyncWrite + Reset + Unpin + Send + 'static,
-    A: Fn(Request<RequestBody>, Option<Interim>) -> F,
+    A: Fn(Box<Parts>, RequestBody, Option<Interim>) -> F,
     F: Future<Output = Response>,
 {
     let is_last = AtomicBool::new(false);
@@ -115,7 +115,7 @@ async fn requests<S, A, F>(
 ) -> End
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    A: Fn(Request<RequestBody>, Option<Interim>) -> F,
+    A: Fn(Box<Parts>, RequestBody, Option<Interim>) -> F,
     F: Future<Output = Response>,
 {
     loop {
@@ -125,10 +125,9 @@ where
             Next::Refused(refusal) => return End::Refuse(refusal.into()),
         };
         let (asked, is_old) = (Asked::of(&head), head.parts.version == Version::HTTP_10);
-        let request = connection.request(head);
+        let (body, interim) = (connection.body(head.expects_continue), connection.interim());
         // Boxed, so that a connection at rest does not carry the space that a request needs.
-        let interim = connection.interim();
-        let answering = boxed::pinned(|| answer(request, Some(interim)));
+        let answering = boxed::pinned(|| answer(head.parts, body, Some(interim)));
         let sent = match connection.answered(answering, &mut closing).await {
             Ok(mut response) => {
                 after_the_others().await;

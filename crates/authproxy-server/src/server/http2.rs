@@ -12,6 +12,7 @@ use std::{convert::Infallible, pin::pin};
 use http::{
     HeaderName, Method, Request, StatusCode,
     header::{CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE},
+    request::Parts,
 };
 use http_body::Body as _;
 use hyper::{body::Incoming, server::conn::http2::Builder, service::service_fn};
@@ -58,14 +59,17 @@ const OF_HTTP_1: [HeaderName; 6] = [
 pub(super) async fn serve<S, A, F>(io: S, patience: Patience, draining: CancellationToken, answer: A)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    A: Fn(Request<RequestBody>, Option<Interim>) -> F,
+    A: Fn(Box<Parts>, RequestBody, Option<Interim>) -> F,
     F: Future<Output = Response> + Send + 'static,
 {
     let streams = Streams::new(patience.write);
     let _ended = streams.end_on_drop();
     let service = service_fn(|request| {
         let method = request.method().clone();
-        let answered = checked(request).map(|request| answer(request.map(RequestBody::Http2), None));
+        let answered = checked(request).map(|request| {
+            let (head, body) = request.into_parts();
+            answer(Box::new(head), RequestBody::Http2(body), None)
+        });
         async move {
             let response = match answered {
                 Ok(answered) => answered.await,

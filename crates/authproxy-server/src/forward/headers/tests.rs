@@ -25,10 +25,11 @@ fn forwarded(route: &RouteConfig, trusted: bool, fields: &[(&str, &str)]) -> Vec
     let id = RequestId::of(&browsers);
     let upgrade = upgrade(&browsers, Version::HTTP_11);
     let authority = HeaderValue::from_static("10.0.0.9:81");
+    let peer = Peer::new("[::ffff:192.0.2.7]:5".parse().unwrap(), false);
     let onward = Onward {
         route,
         cookie: COOKIE_OF_OURS,
-        peer: Peer::new("[::ffff:192.0.2.7]:5".parse().unwrap(), false),
+        peer: &peer,
         peer_is_trusted: trusted,
         id: &id,
         version: Version::HTTP_11,

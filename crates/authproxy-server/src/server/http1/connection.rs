@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::{Buf as _, BytesMut};
-use http::{Request, response};
+use http::response;
 use http_body::Body as _;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -47,7 +47,6 @@ pub(super) struct Connection<S> {
 }
 
 /// What comes of waiting for a request.
-#[expect(clippy::large_enum_variant, reason = "nearly always it is the large one, and taken apart at once")]
 pub(super) enum Next {
     Request(Head),
     /// The peer has gone, or said nothing in time.
@@ -126,19 +125,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
         .await
     }
 
-    /// The request that a head begins.
-    pub(super) fn request(&mut self, Head { parts, expects_continue, .. }: Head) -> Request<RequestBody> {
+    /// The body of the request that has begun.
+    pub(super) fn body(&mut self, expects_continue: bool) -> RequestBody {
         self.interim.take(); // what an earlier request has left
         let mut state = self.wire.access();
         let body = state.inbound.body();
         if body.is_done() {
-            return Request::from_parts(parts, RequestBody::Empty);
+            return RequestBody::Empty;
         }
         let length = body.size_hint().exact();
         let turn = state.begin_body(expects_continue);
         drop(state);
-        let body = Incoming::new(self.wire.share(), turn, length);
-        Request::from_parts(parts, RequestBody::Http1(body))
+        RequestBody::Http1(Incoming::new(self.wire.share(), turn, length))
     }
 
     /// Whether all of the last request was read, or can be passed over.

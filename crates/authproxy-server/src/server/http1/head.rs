@@ -22,7 +22,8 @@ use crate::{
 
 /// A request's head, and what it says of the bytes behind it.
 pub(super) struct Head {
-    pub(super) parts: Parts,
+    /// Boxed: it goes through many functions.
+    pub(super) parts: Box<Parts>,
     pub(super) body: Decoder,
     /// Whether the peer wants the connection to go on behind the answer (RFC 9112, section 9.3).
     pub(super) keeps_alive: bool,
@@ -103,7 +104,7 @@ fn incomplete(unread: &[u8], start: usize, from: usize) -> Result<(), Refusal> {
 }
 
 /// Method, target and version (RFC 9112, section 3).
-fn request_line(text: &Bytes, line: &[u8]) -> Result<Parts, Refusal> {
+fn request_line(text: &Bytes, line: &[u8]) -> Result<Box<Parts>, Refusal> {
     let mut words = ascii::split(line, b' ');
     let (Some(method), Some(target), Some(version), None) = (words.next(), words.next(), words.next(), words.next())
     else {
@@ -115,7 +116,7 @@ fn request_line(text: &Bytes, line: &[u8]) -> Result<Parts, Refusal> {
     if !ascii::is_visible(target) || target.contains(&b'#') {
         return Err(Refusal::Malformed);
     }
-    let (mut parts, ()) = Request::new(()).into_parts();
+    let mut parts = Box::new(Request::new(()).into_parts().0);
     parts.method = Method::from_bytes(method).map_err(|_| Refusal::Malformed)?;
     parts.uri = Uri::from_maybe_shared(text.slice_ref(target)).map_err(|_| Refusal::Malformed)?;
     parts.version = match version {

@@ -36,7 +36,7 @@ fn switching() -> Switching {
     let (asked, go, draining) = (Arc::new(Notify::new()), Arc::new(Notify::new()), CancellationToken::new());
     let (was_asked, may_go, drained) = (asked.clone(), go.clone(), draining.clone());
     let serving = tokio::spawn(async move {
-        serve(io, PATIENCE, drained, |_, _| {
+        serve(io, PATIENCE, drained, |_, _, _| {
             let upstream = far.lock().unwrap().take().expect("one request");
             let (asked, go) = (was_asked.clone(), may_go.clone());
             async move {

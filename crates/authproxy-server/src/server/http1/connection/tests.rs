@@ -174,7 +174,7 @@ fn serve_bodies(delay: Duration) -> (DuplexStream, JoinHandle<Duration>) {
         let mut connection = Connection::new(io, PATIENCE);
         while let Next::Request(head) = connection.next(|_| Poll::Pending).await {
             let asked = Asked::of(&head);
-            let body = connection.request(head).into_body();
+            let body = connection.body(head.expects_continue);
             let reading = tokio::spawn(async move {
                 body.collect().await.unwrap();
                 sleep(delay).await;
