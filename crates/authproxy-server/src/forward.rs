@@ -77,7 +77,7 @@ pub(crate) struct Route {
 pub(crate) struct Destination<'a> {
     pub(crate) route: &'a Route,
     /// What the upstream gets: path and query.
-    target: PathAndQuery,
+    target: Cow<'a, PathAndQuery>,
     /// The host that was asked for, with its port.
     host: Cow<'a, str>,
 }
@@ -247,13 +247,13 @@ fn without_port(host: &str) -> &str {
 }
 
 /// The upstream's target: the path as rewritten, the query byte for byte.
-fn target(uri: &Uri, path: &str) -> Result<PathAndQuery, Problem> {
+fn target<'a>(uri: &'a Uri, path: &str) -> Result<Cow<'a, PathAndQuery>, Problem> {
     let whole = match (uri.path_and_query(), uri.query()) {
-        (Some(same), _) if same.path() == path => return Ok(same.clone()),
+        (Some(same), _) if same.path() == path => return Ok(Cow::Borrowed(same)),
         (_, Some(query)) => format!("{path}?{query}"),
         (_, None) => path.to_owned(),
     };
-    PathAndQuery::try_from(whole).map_err(|_| Problem::AmbiguousPath)
+    PathAndQuery::try_from(whole).map(Cow::Owned).map_err(|_| Problem::AmbiguousPath)
 }
 
 impl From<Ambiguous> for Problem {

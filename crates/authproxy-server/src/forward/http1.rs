@@ -34,10 +34,7 @@ pub(super) use self::{
 };
 use self::{delimit::Rest, io::Reading, streaming::Streaming};
 use super::upload::Upload;
-use crate::{
-    burst::after_the_others,
-    http1::{decoder::BadBody, reading::poll_fill},
-};
+use crate::http1::{decoder::BadBody, reading::poll_fill};
 
 /// Why an answer could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,7 +80,6 @@ impl Wire {
         mut interim: impl FnMut(StatusCode, &HeaderMap),
     ) -> Result<Response<AnswerBody>, Failed> {
         let mut wire = self;
-        after_the_others().await; // so that an upstream that sleeps is woken once for all of their requests
         if !wire.0.is_quiet() {
             return Err(Failed::Unsent(request.body, ErrorKind::ConnectionReset.into()));
         }

@@ -41,7 +41,7 @@ impl Message<'_> {
         *request.uri_mut() = uri.path_and_query(self.target.clone()).build().unwrap_or_default();
         *request.method_mut() = self.method.clone();
         *request.version_mut() = Version::HTTP_2;
-        if let Some(interim) = self.who_hears_interim() {
+        if let Some(interim) = self.who_hears_interim().cloned() {
             ext::on_informational(&mut request, move |early| pass_on(&interim, early.status(), early.headers()));
         }
         request
@@ -51,15 +51,15 @@ impl Message<'_> {
     pub(super) fn interim(&self) -> impl FnMut(StatusCode, &HeaderMap) {
         let interim = self.who_hears_interim();
         move |status, headers| {
-            if let Some(interim) = &interim {
+            if let Some(interim) = interim {
                 pass_on(interim, status, headers);
             }
         }
     }
 
     /// Nobody over HTTP/1.0, which has no such answers.
-    fn who_hears_interim(&self) -> Option<Interim> {
-        self.onward.peer.interim.clone().filter(|_| self.onward.version == Version::HTTP_11)
+    fn who_hears_interim(&self) -> Option<&Interim> {
+        self.onward.peer.interim.as_ref().filter(|_| self.onward.version == Version::HTTP_11)
     }
 
     fn say(&self, say: &mut dyn FnMut(&HeaderName, &HeaderValue)) {

@@ -33,6 +33,7 @@ use crate::{
     alarm::{self, Timer},
     body::poll_http2,
     boxed,
+    burst::after_the_others,
     config::RouteConfig,
 };
 
@@ -119,8 +120,10 @@ impl Upstream {
             };
             match line {
                 Line::Http1(wire) => {
+                    let request = message.http1(body);
+                    after_the_others().await; // so that an upstream that sleeps is woken once for all of their requests
                     // Boxed: what goes through every function on a request's way has to be small.
-                    let sending = boxed::pinned(|| wire.exchange(message.http1(body), message.interim()));
+                    let sending = boxed::pinned(|| wire.exchange(request, message.interim()));
                     match wait.for_head(sending, &mut place.timer).await? {
                         Ok(response) => return Ok((response.map(AnswerBody::Http1), place)),
                         Err(Failed::Unsent(unsent, _)) if place.is_reused => body = unsent,
