@@ -62,3 +62,37 @@ pub(crate) fn poll_deadline(alarm: &mut impl Alarm, deadline: Instant, cx: &mut 
     }
     Poll::Ready(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, time::Duration};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Whether a deadline has come when it is asked again and again from now on, and not before.
+    async fn rings_at(alarm: &mut impl Alarm, deadline: Instant) {
+        poll_fn(|cx| poll_deadline(alarm, deadline, cx)).await;
+        assert_eq!(Instant::now(), deadline);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_timer_rings_for_one_deadline_after_the_other() {
+        let began = Instant::now();
+        let mut timer = unset();
+        rings_at(&mut timer, began + 2 * SECOND).await;
+        rings_at(&mut timer, began + 3 * SECOND).await;
+        let mut seldom = Seldom::new(timer);
+        rings_at(&mut seldom, began + 5 * SECOND).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_earlier_deadline_than_the_one_before_is_kept_too() {
+        let began = Instant::now();
+        let mut timer = unset();
+        let left_early = tokio::time::timeout(SECOND, rings_at(&mut timer, began + 60 * SECOND)).await;
+        assert!(left_early.is_err(), "it was not waited for to the end");
+        rings_at(&mut timer, began + 2 * SECOND).await;
+    }
+}

@@ -30,8 +30,7 @@ pub(crate) struct Wait<'a> {
 
 impl Wait<'_> {
     /// Waits for the answer's head. The `timer` is the connection's, kept from request to request: nearly every answer
-    /// is there before it rings, and one of its own would be 1% of a request's CPU (`scripts/bench --section forward
-    /// --only authproxy --other-authproxy FILE`).
+    /// is there before it rings. One of its own is 350 instructions more, nine of them locked (callgrind).
     ///
     /// # Errors
     ///
