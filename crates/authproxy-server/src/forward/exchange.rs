@@ -6,7 +6,7 @@ use authproxy_core::session::SessionKey;
 use futures_util::future::select;
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{CONNECTION, CONTENT_TYPE, ORIGIN, SET_COOKIE, UPGRADE, WWW_AUTHENTICATE},
+    header::{CONNECTION, CONTENT_TYPE, SET_COOKIE, UPGRADE, WWW_AUTHENTICATE},
     request::Parts,
 };
 
@@ -141,15 +141,8 @@ impl Exchange<'_> {
     /// Takes out of an answer's header what is not the browser's, and adds what is.
     fn clean<B>(&self, response: &mut Response<B>) {
         let (version, app) = (response.version(), self.app);
-        let origin = self.head.headers.get(ORIGIN);
-        headers::answer(
-            response.headers_mut(),
-            &self.destination.route.config,
-            app.cookie,
-            version,
-            origin,
-            &app.origins,
-        );
+        let (route, asked) = (&self.destination.route.config, &self.head.headers);
+        headers::answer(response.headers_mut(), route, app.cookie, version, asked, &app.origins);
         if let Some(Caller { id, token, .. }) = &self.caller
             && let Some(cookie) = app.prolonged(id, token)
         {

@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderValue, Version,
-    header::{ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, SET_COOKIE, VIA},
+    header::{ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, ORIGIN, SET_COOKIE, VIA},
 };
 
 use super::{HOP_BY_HOP, remove_where, strip_hop_by_hop, via};
@@ -38,13 +38,13 @@ impl There {
     }
 }
 
-/// Makes the browser's answer header of the upstream's.
+/// Makes the browser's answer header of the upstream's; `request` is the browser's.
 pub(crate) fn answer(
     headers: &mut HeaderMap,
     route: &RouteConfig,
     cookie: SessionCookie,
     version: Version,
-    request_origin: Option<&HeaderValue>,
+    request: &HeaderMap,
     origins: &Origins,
 ) {
     let there = There::among(headers);
@@ -58,7 +58,7 @@ pub(crate) fn answer(
     if route.access != RouteAccess::Public {
         keep_private(headers, there.cache_control);
         if there.other_origins {
-            keep_from_others(headers, request_origin, origins);
+            keep_from_others(headers, request.get(ORIGIN), origins);
         }
     }
     for name in &route.remove_response_headers {

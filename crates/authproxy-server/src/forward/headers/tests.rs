@@ -159,9 +159,9 @@ fn answered(access: RouteAccess, origin: Option<&str>, fields: &[(&str, &str)]) 
     let mut route = route();
     route.access = access;
     let origins = Origins::new("https://app.example", &[], false).unwrap();
-    let origin = origin.map(|origin| HeaderValue::from_str(origin).unwrap());
+    let request = map(origin.map(|origin| ("origin", origin)).as_slice());
     let mut headers = map(fields);
-    answer(&mut headers, &route, COOKIE_OF_OURS, Version::HTTP_11, origin.as_ref(), &origins);
+    answer(&mut headers, &route, COOKIE_OF_OURS, Version::HTTP_11, &request, &origins);
     headers
 }
 

@@ -2,7 +2,7 @@
 
 use http::{
     Method, Response, StatusCode, Version,
-    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+    header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 
 use super::Malformed;
@@ -22,14 +22,26 @@ pub(super) struct Rest {
 /// Reads out of a head what follows it (RFC 9112, sections 6.3 and 9.3).
 pub(super) fn rest(head: &Response<()>, method: &Method) -> Result<Rest, Malformed> {
     let (status, headers, version) = (head.status(), head.headers(), head.version());
-    let keeps_alive = version == Version::HTTP_11 && !fields::wants(headers, "close");
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let length = lengths.next().map(|value| fields::decimal(value).ok_or(Malformed::Length)).transpose()?;
-    let coding = codings.next();
-    if lengths.next().is_some() || codings.next().is_some() || (length.is_some() && coding.is_some()) {
+    let (mut length, mut coding, mut closes) = (None, None, false);
+    // One look at all of them costs less than a search for each.
+    for (name, value) in headers {
+        let is_repeated = match *name {
+            CONTENT_LENGTH => length.replace(fields::decimal(value).ok_or(Malformed::Length)?).is_some(),
+            TRANSFER_ENCODING => coding.replace(value).is_some(),
+            CONNECTION => {
+                closes |= fields::lists(value, "close");
+                false
+            }
+            _ => false,
+        };
+        if is_repeated {
+            return Err(Malformed::Length);
+        }
+    }
+    if length.is_some() && coding.is_some() {
         return Err(Malformed::Length);
     }
+    let keeps_alive = version == Version::HTTP_11 && !closes;
     let has_none = *method == Method::HEAD
         || status.is_informational()
         || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
