@@ -72,7 +72,11 @@ where
             bell => bell.insert(Arc::new(Bell { has_rung: AtomicBool::new(false), task: cx.waker().clone() })),
         };
         let waker = Waker::from(bell.clone());
-        this.future.as_mut().poll(&mut Context::from_waker(&waker))
+        let outcome = this.future.as_mut().poll(&mut Context::from_waker(&waker));
+        if outcome.is_ready() {
+            this.bell = None; // nobody rings it any more
+        }
+        outcome
     }
 }
 

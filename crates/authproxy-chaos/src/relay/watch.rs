@@ -85,7 +85,8 @@ pub(super) struct Watch {
     in_flight: HashSet<(Name, Attempt)>,
     /// When new versions of each session were stored, as this node was told.
     commits: HashMap<Name, Vec<Instant>>,
-    /// What has stored them: after an outage a node sends it again, and is told the same of what is no new version.
+    /// What has stored them: after an outage a node sends it again, and is told the same of what is no new version, or was
+    /// new before the store lost it.
     committed: HashSet<(Name, Attempt)>,
     hold: Option<(Verb, Side, Gate)>,
 }

@@ -34,10 +34,11 @@ struct Lines {
     shared: Option<http2::SendRequest<Upload>>,
 }
 
-/// A connection at rest, and the timer that its requests wait with.
+/// A connection at rest, and the timer that its requests have waited with. While it rests too, it may wake the last one's
+/// task once, for nothing.
 pub(super) struct Resting {
     pub(super) wire: Wire,
-    pub(super) timer: Timer,
+    pub(super) timer: Option<Timer>,
 }
 
 /// What a shelf has to offer.
@@ -78,8 +79,9 @@ impl Shelves {
     }
 
     /// A connection from any shelf, and which one that was.
-    pub(super) fn take_anywhere(&self) -> Option<(usize, Resting)> {
-        self.0.iter().enumerate().find_map(|(number, shelf)| Some((number, shelf.lock().take()?)))
+    pub(super) fn take_anywhere(&self) -> Option<(usize, Wire)> {
+        // Without its timer, which belongs to another worker's runtime.
+        self.0.iter().enumerate().find_map(|(number, shelf)| Some((number, shelf.lock().take()?.wire)))
     }
 }
 
@@ -121,12 +123,11 @@ mod tests {
     use tokio::{net::UnixStream, time::advance};
 
     use super::*;
-    use crate::alarm;
 
     #[tokio::test(start_paused = true)]
     async fn what_has_rested_too_long_goes_also_where_others_are_used() {
         let shelves = Shelves::one_per_core();
-        let line = || Resting { wire: Wire::new(UnixStream::pair().unwrap().0), timer: alarm::unset() };
+        let line = || Resting { wire: Wire::new(UnixStream::pair().unwrap().0), timer: None };
         shelves.put(0, line());
         shelves.put(0, line());
         advance(LONGEST_REST).await;

@@ -29,13 +29,7 @@ use super::{
     upload::Upload,
     wait::Wait,
 };
-use crate::{
-    alarm::{self, Timer},
-    body::poll_http2,
-    boxed,
-    burst::after_the_others,
-    config::RouteConfig,
-};
+use crate::{alarm::Timer, body::poll_http2, boxed, burst::after_the_others, config::RouteConfig};
 
 /// The pool of one upstream.
 pub(crate) struct Upstream {
@@ -60,8 +54,8 @@ pub(crate) struct Place {
     slot: Slot,
     /// Where it rests afterwards: beside the others of its runtime.
     home: usize,
-    /// What its requests wait with, one after the other.
-    timer: Timer,
+    /// What the requests of an HTTP/1.1 connection wait with, one after the other. It is of this worker's runtime.
+    timer: Option<Timer>,
     /// Whether it has carried a request before: its upstream may be closing it just now.
     is_reused: bool,
 }
@@ -163,7 +157,7 @@ impl Upstream {
         {
             return Ok(self.reuse(line, home, permit));
         }
-        let place = Place::new(self, here, permit, alarm::unset());
+        let place = Place::new(self, here, permit, None);
         let line = self.connector.connect(protocols).await?;
         if let Line::Http2(sender) = &line {
             nearby.share(sender.clone());
@@ -173,7 +167,7 @@ impl Upstream {
 
     fn reuse(self: &Arc<Self>, line: AtHand, home: usize, permit: SemaphorePermit<'_>) -> (Line, Place) {
         let (line, timer) = match line {
-            AtHand::Shared(sender) => (Line::Http2(sender), alarm::unset()),
+            AtHand::Shared(sender) => (Line::Http2(sender), None),
             AtHand::Resting(Resting { wire, timer }) => (Line::Http1(wire), timer),
         };
         (line, Place { is_reused: true, ..Place::new(self, home, permit, timer) })
@@ -189,7 +183,8 @@ impl Upstream {
         if in_use + self.shelves.resting() <= self.max_connections {
             return None;
         }
-        self.shelves.take_anywhere().map(|(home, line)| (home, AtHand::Resting(line)))
+        let (home, wire) = self.shelves.take_anywhere()?;
+        Some((home, AtHand::Resting(Resting { wire, timer: None })))
     }
 
     /// Why there was no connection in time: none was free, or none came about.
@@ -200,7 +195,7 @@ impl Upstream {
 
 impl Place {
     /// For a connection that carries its first request.
-    fn new(upstream: &Arc<Upstream>, home: usize, permit: SemaphorePermit<'_>, timer: Timer) -> Self {
+    fn new(upstream: &Arc<Upstream>, home: usize, permit: SemaphorePermit<'_>, timer: Option<Timer>) -> Self {
         permit.forget(); // one count of the upstream is enough: it is a place in memory that all cores write to
         Self { slot: Slot(upstream.clone()), home, timer, is_reused: false }
     }
@@ -210,7 +205,9 @@ impl Place {
         if let AnswerBody::Http1(answer) = answer
             && let Some(wire) = answer.take_wire()
         {
-            self.slot.0.shelves.put(self.home, Resting { wire, timer: self.timer });
+            let shelves = &self.slot.0.shelves;
+            let timer = self.timer.filter(|_| shelves.here().0 == self.home);
+            shelves.put(self.home, Resting { wire, timer });
         }
     }
 }

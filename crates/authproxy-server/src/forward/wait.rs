@@ -16,7 +16,7 @@ use super::{
     live::{LIVE_AFTER, Live},
     upload::Progress,
 };
-use crate::alarm::{Timer, poll_deadline};
+use crate::alarm::{Timer, poll_deadline, ringing_at};
 
 /// What bounds the wait for an answer's head.
 pub(crate) struct Wait<'a> {
@@ -42,13 +42,16 @@ impl Wait<'_> {
     pub(crate) async fn for_head<T>(
         &self,
         mut sending: impl Future<Output = T> + Unpin,
-        timer: &mut Timer,
+        timer: &mut Option<Timer>,
     ) -> Result<T, UpstreamError> {
         let began = Instant::now();
         let lasts_from = began + LIVE_AFTER.min(self.patience);
         let at_once = poll_fn(|cx| match Pin::new(&mut sending).poll(cx) {
             Poll::Ready(sent) => Poll::Ready(Some(sent)),
-            Poll::Pending => poll_deadline(timer, lasts_from, cx).map(|()| None),
+            Poll::Pending => {
+                let timer = timer.get_or_insert_with(|| ringing_at(lasts_from));
+                poll_deadline(timer, lasts_from, cx).map(|()| None)
+            }
         });
         if let Some(sent) = at_once.await {
             return Ok(sent);

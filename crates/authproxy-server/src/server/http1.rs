@@ -95,6 +95,7 @@ where
         End::Refuse(problem) => refuse(wire, patience, problem).await,
         End::Reset => wire.access().io.reset_when_dropped(),
         End::Switch(tunnel) => {
+            wire.take_back();
             let early = wire.access().inbound.take_unread();
             tunnel.run(wire, early).await;
         }

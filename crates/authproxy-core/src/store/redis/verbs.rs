@@ -263,14 +263,21 @@ impl Records {
         let Writes::Lives(written) = writes else { return self.mark_as_removed(key, true, REPEATABLE).await.map(drop) };
         let now = self.clock.now();
         let life = millis(until.since(now));
-        let presented_ago = (now >= written.due_at).then(|| millis(now.since(written.due_at)));
-        let presented_ago = presented_ago.as_ref().map(String::as_bytes);
+        // Looked at when it is sent: what counts from an earlier moment would count from too late a one.
+        let presented_ago = || {
+            let now = self.clock.now();
+            (now >= written.due_at).then(|| millis(now.since(written.due_at)))
+        };
         if let Some(record) = &written.record {
-            let arguments: Vec<&[u8]> = [&record[..], life.as_bytes()].into_iter().chain(presented_ago).collect();
+            let presented_ago = presented_ago();
+            let ago = presented_ago.as_ref().map(String::as_bytes);
+            let arguments: Vec<&[u8]> = [&record[..], life.as_bytes()].into_iter().chain(ago).collect();
             self.run(&self.scripts.create, key, &arguments, REPEATABLE).await?;
         }
         if let Some(commit) = &written.commit {
-            let mut arguments: Vec<&[u8]> = commit.iter().map(Vec::as_slice).chain(presented_ago).collect();
+            let presented_ago = presented_ago();
+            let ago = presented_ago.as_ref().map(String::as_bytes);
+            let mut arguments: Vec<&[u8]> = commit.iter().map(Vec::as_slice).chain(ago).collect();
             arguments[LIFE_IN_COMMIT] = life.as_bytes();
             self.run(&self.scripts.commit, key, &arguments, REPEATABLE).await?;
         }

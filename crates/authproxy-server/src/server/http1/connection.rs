@@ -78,7 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             has_answered: false,
             early: BytesMut::new(),
             is_flushed: true,
-            timer: Seldom::new(alarm::unset()),
+            timer: Seldom::new(alarm::ringing_at(Instant::now() + patience.head)),
             pace: WritePace::new(patience.write),
         }
     }
@@ -96,7 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection<S> {
             let is_closing = closing(cx).is_ready();
             let mut state = self.wire.access();
             loop {
-                match state.inbound.head() {
+                match state.head() {
                     Ok(Some(head)) => return Poll::Ready(Next::Request(head)),
                     Ok(None) => {}
                     Err(refusal) => return Poll::Ready(Next::Refused(refusal)),

@@ -13,8 +13,11 @@ use bytes::Bytes;
 use http_body::Frame;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{body::Source, inbound::Inbound, interim::Interim};
-use crate::http1::{decoder::Decoded, reading::poll_fill};
+use super::{body::Source, head::Head, inbound::Inbound, interim::Interim};
+use crate::{
+    heads::Refusal,
+    http1::{decoder::Decoded, reading::poll_fill},
+};
 
 /// The socket and its bytes. As a stream it is the socket alone.
 pub(super) struct Wire<S>(Holding<S>);
@@ -41,7 +44,7 @@ pub(super) enum Access<'a, S> {
 pub(super) struct State<S> {
     pub(super) io: S,
     pub(super) inbound: Inbound,
-    /// Counts the requests with a body: whoever still holds an older one's reads nothing of this one.
+    /// Counts the requests: whoever still holds an older one's body reads nothing of this one.
     turn: u64,
     /// Whether the peer holds the body back until it is told to go on.
     is_held_back: bool,
@@ -77,6 +80,9 @@ impl<S> Wire<S> {
 
     /// Ends the sharing, if the reader has gone.
     pub(super) fn take_back(&mut self) {
+        if matches!(self.0, Holding::Alone(_)) {
+            return;
+        }
         self.0 = match std::mem::replace(&mut self.0, Holding::Nobody) {
             Holding::Shared(shared) => match Arc::try_unwrap(shared) {
                 Ok(state) => Holding::Alone(state.into_inner().unwrap_or_else(PoisonError::into_inner)),
@@ -130,9 +136,15 @@ impl<S: AsyncRead + Unpin> State<S> {
         }
     }
 
-    /// Begins a request's body; its number.
+    /// The next request's head, if it is whole.
+    pub(super) fn head(&mut self) -> Result<Option<Head>, Refusal> {
+        let head = self.inbound.head()?;
+        self.turn += u64::from(head.is_some());
+        Ok(head)
+    }
+
+    /// Begins the request's body; its number.
     pub(super) fn begin_body(&mut self, is_held_back: bool) -> u64 {
-        self.turn += 1;
         self.is_held_back = is_held_back;
         self.has_reader = true;
         self.turn
@@ -228,6 +240,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncWriteExt, duplex};
+
     use super::*;
 
     #[test]
@@ -240,5 +258,30 @@ mod tests {
         drop(reader);
         wire.take_back();
         assert!(matches!(wire.access(), Access::Own(_)));
+    }
+
+    #[tokio::test]
+    async fn whoever_holds_an_earlier_body_reads_nothing_of_the_next() {
+        let (mut peer, io) = duplex(1024);
+        let posts = ["a", "b"].map(|body| format!("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 1\r\n\r\n{body}"));
+        peer.write_all(posts.concat().as_bytes()).await.unwrap();
+        let mut wire = Wire::new(io, Interim::default());
+        poll_fn(|cx| wire.access().poll_fill(cx)).await.unwrap();
+        let mut next = || {
+            wire.access().head().unwrap().unwrap();
+            let turn = wire.access().begin_body(false);
+            (wire.share(), turn)
+        };
+        let part = async |(source, turn): &(Arc<Mutex<State<_>>>, u64)| {
+            let frame = poll_fn(|cx| Source::poll_frame(&**source, *turn, cx)).await;
+            frame.map(|frame| frame.unwrap().into_data().unwrap())
+        };
+        let first = next();
+        assert_eq!(part(&first).await.unwrap(), "a");
+        let second = next();
+        assert_eq!(part(&first).await, None);
+        first.0.leave(first.1);
+        assert!(lock(&second.0).has_reader, "the second body's");
+        assert_eq!(part(&second).await.unwrap(), "b");
     }
 }

@@ -2,7 +2,11 @@
 
 use authproxy_server::config::RouteConfig;
 use authproxy_testing::{Answer, CutPoint, DeafListener, FakeUpstream, Gate, Malformation, Play};
-use tokio::time::{Duration, Instant};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::{Duration, Instant, timeout},
+};
 
 use super::{
     client::{Client, Reply},
@@ -44,6 +48,28 @@ async fn in_front_of(url: &str) -> (Proxy, String) {
     .await;
     let cookie = proxy.log_in().await;
     (proxy, cookie)
+}
+
+/// What it says keeps its request busy, and is no answer.
+#[tokio::test]
+async fn an_upstream_that_says_103_without_end_is_504() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let upstream = tokio::spawn(async move {
+        let hints = b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000);
+        while let Ok((mut stream, _)) = listener.accept().await {
+            while stream.write_all(&hints).await.is_ok() {}
+        }
+    });
+    let (proxy, cookie) = in_front_of(&url).await;
+    // Of HTTP/1.0, which hears nothing of them.
+    let request = format!("GET /api/x HTTP/1.0\r\nhost: a\r\ncookie: {cookie}\r\n\r\n");
+    let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(SOON, stream.read_to_string(&mut answer)).await.expect("an answer in time").unwrap();
+    assert!(answer.starts_with("HTTP/1.0 504 "), "{answer}");
+    upstream.abort();
 }
 
 #[tokio::test]
