@@ -266,18 +266,16 @@ impl Records {
         // Looked at when it is sent: what counts from an earlier moment would count from too late a one.
         let presented_ago = || {
             let now = self.clock.now();
-            (now >= written.due_at).then(|| millis(now.since(written.due_at)))
+            (now >= written.due_at).then(|| millis(now.since(written.due_at)).into_bytes())
         };
         if let Some(record) = &written.record {
-            let presented_ago = presented_ago();
-            let ago = presented_ago.as_ref().map(String::as_bytes);
-            let arguments: Vec<&[u8]> = [&record[..], life.as_bytes()].into_iter().chain(ago).collect();
+            let ago = presented_ago();
+            let arguments: Vec<&[u8]> = [&record[..], life.as_bytes()].into_iter().chain(ago.as_deref()).collect();
             self.run(&self.scripts.create, key, &arguments, REPEATABLE).await?;
         }
         if let Some(commit) = &written.commit {
-            let presented_ago = presented_ago();
-            let ago = presented_ago.as_ref().map(String::as_bytes);
-            let mut arguments: Vec<&[u8]> = commit.iter().map(Vec::as_slice).chain(ago).collect();
+            let ago = presented_ago();
+            let mut arguments: Vec<&[u8]> = commit.iter().map(Vec::as_slice).chain(ago.as_deref()).collect();
             arguments[LIFE_IN_COMMIT] = life.as_bytes();
             self.run(&self.scripts.commit, key, &arguments, REPEATABLE).await?;
         }

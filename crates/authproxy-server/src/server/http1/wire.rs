@@ -24,8 +24,8 @@ pub(super) struct Wire<S>(Holding<S>);
 
 /// Who may read it.
 enum Holding<S> {
-    /// The connection's task. A request asks for it nine times: so many locks are a seventh of the locked instructions
-    /// that it took with them, which ARCHITECTURE.md has the cost of.
+    /// The connection's task, which needs no lock. A request asks for it nine times, and a lock is two locked
+    /// instructions: ARCHITECTURE.md has what those cost.
     Alone(State<S>),
     /// The reader of a body too.
     Shared(Shared<S>),
