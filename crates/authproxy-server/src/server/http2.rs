@@ -3,11 +3,12 @@
 //! What h2 bounds by itself: resets in a row, CONTINUATION frames, empty and tiny DATA frames, unanswered pings and
 //! settings. Fields of a connection and malformed heads end their stream; extended CONNECT is not offered.
 
+mod gather;
 mod head;
 mod outgoing;
 mod streams;
 
-use std::{convert::Infallible, pin::pin};
+use std::{convert::Infallible, future::poll_fn, pin::pin};
 
 use http::{
     HeaderName, Method, Request, StatusCode,
@@ -20,7 +21,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use self::{outgoing::Outgoing, streams::Streams};
+use self::{
+    gather::{Flushes, Gathering},
+    outgoing::Outgoing,
+    streams::Streams,
+};
 use super::{http1::Interim, refusal};
 use crate::{
     body::{Body, RequestBody},
@@ -78,6 +83,8 @@ where
             Ok::<_, Infallible>(translate(response, &method).map(Outgoing::new))
         }
     });
+    let flushes = Flushes::default();
+    let io = Gathering::new(Watched::new(io, patience), flushes.clone());
     let mut connection = pin!(
         Builder::new(streams.clone())
             .timer(TokioTimer::new())
@@ -88,11 +95,11 @@ where
             .max_send_buf_size(SEND_BUFFER)
             .keep_alive_interval(patience.idle)
             .keep_alive_timeout(patience.head)
-            .serve_connection(TokioIo::new(Watched::new(io, patience)), service)
+            .serve_connection(TokioIo::new(io), service)
     );
 
     let ended = tokio::select! {
-        outcome = &mut connection => Some(outcome),
+        outcome = poll_fn(|cx| flushes.after(|| connection.as_mut().poll(cx))) => Some(outcome),
         () = draining.cancelled() => None,
         () = streams.none_for(patience.idle.min(patience.head), patience.idle) => None,
     };
@@ -101,7 +108,7 @@ where
     } else {
         connection.as_mut().graceful_shutdown();
         tokio::select! {
-            outcome = &mut connection => outcome,
+            outcome = poll_fn(|cx| flushes.after(|| connection.as_mut().poll(cx))) => outcome,
             // A peer that neither says goodbye nor takes the rest of its answers.
             () = streams.none_for(patience.head, patience.head) => Ok(()),
         }
