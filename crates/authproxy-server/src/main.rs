@@ -66,6 +66,9 @@ async fn serve(config: Config, embedded: bool) -> Result<(), String> {
         Ok(None) => return Ok(()),
         Err(error) => return Err(error.to_string()),
     };
+    // Kept to the end of the program, which takes all sessions at once: one by one, a million take five seconds, for
+    // which a restart would have to wait.
+    std::mem::forget(store.clone());
     let address = config.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| cli::cannot_listen(address, &error))?;
     let report = if embedded {
