@@ -22,7 +22,7 @@ pub(super) const SHORT: Duration = Duration::from_secs(2);
 const WARM_UP: Duration = Duration::from_secs(6);
 const WINDOW: Duration = Duration::from_secs(5);
 /// Of each round of other sections: the slowest of a hundred answers is what other programs disturb first.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 6;
 
 pub(super) fn run(bench: &Bench<'_>) -> io::Result<Section> {
     let still = Authproxy::new(AUTHPROXY, &bench.args.authproxy, HOUR);
