@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use authproxy_server::config::{RouteAccess, RouteConfig};
+use authproxy_testing::{EventStream, FakeUpstream, Play};
 use bytes::Bytes;
 use h2::Reason;
 use http::Request;
@@ -321,6 +323,36 @@ async fn large_answers_arrive_whole_and_by_turns() {
     }
     assert!(lengths[0] > 1_000_000 && lengths.iter().all(|length| *length == lengths[0]), "{lengths:?}");
     assert_eq!(peer.ask(get("/session")).await.unwrap().status, 401);
+}
+
+#[tokio::test]
+async fn each_piece_of_a_stream_arrives_before_the_next_is_made() {
+    let (certified, upstream, stream) = (Certified::new("pieces"), FakeUpstream::start().await, EventStream::new());
+    upstream.on("/open/events", Play::events(&stream));
+    let url = upstream.url();
+    let proxy = certified
+        .proxy(|config| {
+            let mut route = RouteConfig::new("/open", url.parse().unwrap());
+            route.access = RouteAccess::Public;
+            config.route = vec![route];
+        })
+        .await;
+    let peer = certified.http2(proxy.address, WINDOW).await;
+    let mut requests = peer.requests.clone().ready().await.unwrap();
+    let (answer, _) = requests.send_request(get("/open/events"), true).unwrap();
+    let mut body = timeout(PATIENCE, answer).await.unwrap().unwrap().into_body();
+    // h2 keeps small frames for a flush, larger ones it flushes by itself.
+    for length in [1, 255, 256, 300, 5_000, 20_000, 2] {
+        let text = "x".repeat(length);
+        stream.send(&text);
+        let (event, mut arrived) = (format!("data: {text}\n\n"), Vec::new());
+        while arrived.len() < event.len() {
+            let piece = timeout(PATIENCE, body.data()).await.unwrap().unwrap().unwrap();
+            body.flow_control().release_capacity(piece.len()).unwrap();
+            arrived.extend_from_slice(&piece);
+        }
+        assert_eq!(arrived, event.as_bytes());
+    }
 }
 
 #[tokio::test]
