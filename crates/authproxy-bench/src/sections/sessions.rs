@@ -2,13 +2,13 @@
 
 use std::io;
 
-use super::{AUTHPROXY, HOUR};
+use super::{AUTHPROXY, HOUR, NGINX};
 use crate::{
     auth::Terms,
     bench::{Bench, say},
     compare::{self, cpu},
     load::{Load, Pace, Question},
-    peers::{Running, Shape, authproxy::Authproxy, log_in_by},
+    peers::{Running, Shape, Side, authproxy::Authproxy, log_in_by, nginx::Nginx},
     process::Family,
     report::{About, Bound, Limit, Section, Table},
     spread::Spread,
@@ -33,13 +33,20 @@ pub(super) fn run(bench: &Bench<'_>) -> io::Result<Section> {
     let side = Authproxy { terms, ..Authproxy::new(AUTHPROXY, &bench.args.authproxy, HOUR) };
     let few = House::open(&side, bench.args.sessions, bench)?;
     let many = House::open(&side, bench.args.many_sessions, bench)?;
+    let plain = Nginx::proxy_pass(&bench.args.nginx);
+    let nginx = House::without_sessions(&plain, many.sessions(), bench)?;
     let mut turns = Vec::new();
     for round in 1..=bench.args.rounds {
-        for (house, group, in_use) in
-            [(&few, FEW, usize::MAX), (&many, MANY, usize::MAX), (&many, SOME, few.sessions())]
-        {
+        for (house, group, in_use) in [
+            (&few, FEW, usize::MAX),
+            (&many, MANY, usize::MAX),
+            (&many, SOME, few.sessions()),
+            (&nginx, FEW, few.sessions()),
+            (&nginx, MANY, usize::MAX),
+        ] {
             let turn = house.measure(group, in_use, round, bench)?;
-            say(&format!("round {round}  {group}: {:.2} us CPU a request", turn.limit.cpu_us_per_request));
+            let cpu = turn.limit.cpu_us_per_request;
+            say(&format!("round {round}  {}, {group}: {cpu:.2} us CPU a request", house.name));
             turns.push(turn);
         }
     }
@@ -55,6 +62,7 @@ pub(super) fn run(bench: &Bench<'_>) -> io::Result<Section> {
         [(MANY, AUTHPROXY), (FEW, AUTHPROXY)],
         cpu,
     );
+    let control = compare::ratio(&turns, [(MANY, NGINX), (FEW, NGINX)], cpu).unwrap_or_default();
     let (name, figure) = ("memory of a session with two 800-byte tokens".into(), many.bytes_a_session());
     let memory_bound = Bound { name, figure: Spread::of([figure]), unit: "bytes", limit: Limit::AtMost(2048.0) };
     Ok(Section {
@@ -63,12 +71,13 @@ pub(super) fn run(bench: &Bench<'_>) -> io::Result<Section> {
         text: format!(
             "Two authproxy at once, on the same core, one with {} sessions, one with {}, all logged in through it by pages, \
              which are not shown their two tokens of {TOKEN_SIZE} bytes each; they bear the load in turn. Every session is asked for, in an order that no \
-             cache foresees, or as few of the many as the other one has. Bytes a session: how much the process has grown in \
-             RAM by its logins, divided by them. (Of a program, which is shown its tokens, a fingerprint is kept as well.)",
+             cache foresees, or as few of the many as the other one has. nginx, which looks up nothing, is asked with as \
+             many different cookies, which shows what such a load costs by itself: {control:.2} of what few cookies do. \
+             Bytes a session: how much the process has grown in RAM by its logins, divided by them. (Of a program, which is shown its tokens, a fingerprint is kept as well.)",
             few.sessions(),
             many.sessions()
         ),
-        programs: vec![About::of(&side)?],
+        programs: vec![About::of(&side)?, About::of(&plain)?],
         tables: vec![compare::limit_table(&turns), memory],
         bounds: cost.into_iter().chain([memory_bound]).collect(),
         failures: compare::failures(&turns),
@@ -76,8 +85,14 @@ pub(super) fn run(bench: &Bench<'_>) -> io::Result<Section> {
     })
 }
 
-/// An authproxy with so many sessions.
+/// All of so many users, in an order that no cache could foresee.
+fn unforeseen(users: usize) -> impl Iterator<Item = usize> {
+    (0..users).map(move |place| place * STEP % users)
+}
+
+/// A proxy that is asked for so many sessions.
 struct House {
+    name: &'static str,
     running: Running,
     family: Family,
     /// Before and after the logins.
@@ -94,16 +109,25 @@ impl House {
         let cookies = log_in_by(Question::pages_login, address, sessions)?;
         let after = family.rss_kib();
         say(&format!("{sessions} sessions are logged in"));
-        let ask = |place: usize| {
-            let user = place * STEP % cookies.len();
+        let ask = |user: usize| {
             let number = u32::try_from(user).expect("users are counted in u32");
             Question::new(stage.shape.errand, number, &cookies[user])
         };
-        let questions = (0..cookies.len()).map(ask).collect();
+        let questions = unforeseen(cookies.len()).map(ask).collect();
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let rss_kib = [before, after].map(|kib| kib as f64);
         let running = Running { processes: vec![process], beside, address, questions };
-        Ok(Self { running, family, rss_kib })
+        Ok(Self { name: AUTHPROXY, running, family, rss_kib })
+    }
+
+    /// One that looks up nothing, and is asked with as many cookies.
+    fn without_sessions(nginx: &Nginx, cookies: usize, bench: &Bench<'_>) -> io::Result<Self> {
+        let sessions = u32::try_from(cookies).expect("users are counted in u32");
+        let mut running = nginx.start(&bench.stage(Shape { sessions, ..bench.stage.shape }))?;
+        let in_order = running.questions;
+        running.questions = unforeseen(cookies).map(|user| in_order[user].clone()).collect();
+        let family = running.family()?;
+        Ok(Self { name: NGINX, running, family, rss_kib: [0.0; 2] })
     }
 
     fn measure(&self, group: &str, in_use: usize, round: usize, bench: &Bench<'_>) -> io::Result<Turn> {
@@ -118,7 +142,7 @@ impl House {
         };
         Ok(Turn {
             group: group.into(),
-            side: AUTHPROXY.into(),
+            side: self.name.into(),
             round,
             limit: turn::measure(&load, &self.family)?,
             steady: None,
