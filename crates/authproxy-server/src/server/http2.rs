@@ -8,7 +8,7 @@ mod head;
 mod outgoing;
 mod streams;
 
-use std::{convert::Infallible, future::poll_fn, pin::pin};
+use std::{convert::Infallible, pin::pin};
 
 use http::{
     HeaderName, Method, Request, StatusCode,
@@ -99,7 +99,7 @@ where
     );
 
     let ended = tokio::select! {
-        outcome = poll_fn(|cx| flushes.after(|| connection.as_mut().poll(cx))) => Some(outcome),
+        outcome = flushes.drive(connection.as_mut()) => Some(outcome),
         () = draining.cancelled() => None,
         () = streams.none_for(patience.idle.min(patience.head), patience.idle) => None,
     };
@@ -108,7 +108,7 @@ where
     } else {
         connection.as_mut().graceful_shutdown();
         tokio::select! {
-            outcome = poll_fn(|cx| flushes.after(|| connection.as_mut().poll(cx))) => outcome,
+            outcome = flushes.drive(connection.as_mut()) => outcome,
             // A peer that neither says goodbye nor takes the rest of its answers.
             () = streams.none_for(patience.head, patience.head) => Ok(()),
         }

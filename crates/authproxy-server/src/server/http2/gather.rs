@@ -5,6 +5,7 @@
 //! (`scripts/bench --section tls`, before and after in turn; 8 connections of 8 streams).
 
 use std::{
+    future::poll_fn,
     io::{self, IoSlice},
     pin::Pin,
     sync::{
@@ -37,8 +38,17 @@ struct State {
 }
 
 impl Flushes {
+    /// Drives a connection whose socket is [`Gathering`], to its end.
+    ///
+    /// # Cancel safety
+    ///
+    /// The connection can be driven on afterwards.
+    pub(super) async fn drive<C: Future>(&self, mut connection: Pin<&mut C>) -> C::Output {
+        poll_fn(|cx| self.after(|| connection.as_mut().poll(cx))).await
+    }
+
     /// Polls the connection, then once more if it has flushed meanwhile: now what is held goes out.
-    pub(super) fn after<T>(&self, mut poll: impl FnMut() -> Poll<T>) -> Poll<T> {
+    fn after<T>(&self, mut poll: impl FnMut() -> Poll<T>) -> Poll<T> {
         self.0.are_put_off.store(true, Ordering::Relaxed);
         let polled = poll();
         self.0.are_put_off.store(false, Ordering::Relaxed);
@@ -54,7 +64,7 @@ impl Flushes {
 }
 
 impl<S> Gathering<S> {
-    /// Wraps a socket whose connection is polled by [`Flushes::after`].
+    /// Wraps a socket whose connection is driven by [`Flushes::drive`].
     pub(super) fn new(io: S, flushes: Flushes) -> Self {
         Self { io, held: Vec::new(), flushes }
     }
