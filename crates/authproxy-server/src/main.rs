@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    net::SocketAddr,
     pin::pin,
     process::ExitCode,
 };
@@ -12,7 +13,7 @@ use authproxy_server::{
     config::{Config, Loaded, LogFormat, LogLevel},
 };
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     signal::unix::{SignalKind, signal},
 };
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
@@ -70,13 +71,23 @@ async fn serve(config: Config, embedded: bool) -> Result<(), String> {
     // which a restart would have to wait.
     std::mem::forget(store.clone());
     let address = config.listen;
-    let listener = TcpListener::bind(address).await.map_err(|error| cli::cannot_listen(address, &error))?;
+    let listener =
+        listen(address, config.limits.connections).map_err(|error| cli::cannot_listen(address, &error))?;
     let report = if embedded {
         authproxy_server::dev(listener, config, store, &mut io::stdout(), stop).await.map_err(|error| error.to_string())
     } else {
         authproxy_server::run_with_store(listener, config, store, stop).await.map_err(|error| error.to_string())
     };
     report.map(drop)
+}
+
+/// Listens, with room for as many that connect at once as may be connected, up to what the system allows: whoever finds
+/// no room hears nothing and tries again after a second.
+fn listen(address: SocketAddr, connections: usize) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(connections.try_into().unwrap_or(i32::MAX.unsigned_abs()))
 }
 
 /// Resolves at the first SIGTERM or SIGINT. The second one ends the process where it stands.

@@ -73,7 +73,10 @@ impl Admission {
         self.look()?;
         let places = self.place(urgency).await?;
         let pause = lock(&self.pace).take(urgency, self.clock.now()).ok_or_else(overloaded)?;
-        tokio::time::sleep(pause).await;
+        // The timer's shortest sleep is a millisecond, also for no time at all.
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
         let admitted = lock(&self.breaker).admit(self.clock.now());
         let probe = admitted.map_err(|left| {
             lock(&self.pace).give_back();

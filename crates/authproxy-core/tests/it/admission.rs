@@ -10,7 +10,7 @@ use authproxy_core::{
     token::RefreshToken,
 };
 use authproxy_testing::{Gate, Scripted};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 
 use crate::world::{World, credentials, pass, secs, settle};
 
@@ -43,6 +43,16 @@ async fn a_hundred_thousand_sessions_that_expire_in_one_second_refresh_at_a_boun
     let most = by_second.values().copied().max().unwrap_or(0);
     assert!(most <= 8_100, "{most} in one second: more than a burst and a second's worth");
     assert!(by_second.len() >= 20, "spread over {} seconds only", by_second.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_has_nothing_to_wait_for_takes_no_time() {
+    let world = World::new();
+    let (key, old) = world.expired().await;
+    let asked_at = Instant::now();
+    let newer = world.manager.access_token(&key).await.unwrap();
+    assert!(newer.version() > old.version());
+    assert_eq!(asked_at.elapsed(), secs(0));
 }
 
 /// Scenario 47: the soft limits of sessions that were opened together are spread over the jitter's window.
