@@ -71,8 +71,7 @@ async fn serve(config: Config, embedded: bool) -> Result<(), String> {
     // which a restart would have to wait.
     std::mem::forget(store.clone());
     let address = config.listen;
-    let listener =
-        listen(address, config.limits.connections).map_err(|error| cli::cannot_listen(address, &error))?;
+    let listener = listen(address, config.limits.connections).map_err(|error| cli::cannot_listen(address, &error))?;
     let report = if embedded {
         authproxy_server::dev(listener, config, store, &mut io::stdout(), stop).await.map_err(|error| error.to_string())
     } else {
