@@ -3,7 +3,7 @@
 use authproxy_core::manager::ReadyToken;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version,
-    header::HOST,
+    header::{CONNECTION, HOST, TE},
     uri::{PathAndQuery, Scheme},
 };
 use hyper::ext;
@@ -26,9 +26,18 @@ pub(crate) struct Message<'a> {
 }
 
 impl Message<'_> {
-    /// As HTTP/1.1 has it: the host in `Host` (RFC 9112, section 3.2.1).
+    /// As HTTP/1.1 has it: the host in `Host` (RFC 9112, section 3.2.1), and `Connection` naming `TE` (RFC 9110, section
+    /// 10.1.4).
     pub(super) fn http1(&self, body: Upload) -> Outgoing<'_> {
-        Outgoing::new(self.method, self.target, body, |say| self.say(say))
+        const NAMES_TE: HeaderValue = HeaderValue::from_static("te");
+        Outgoing::new(self.method, self.target, body, |say| {
+            self.say(&mut |name, value| {
+                say(name, value);
+                if *name == TE {
+                    say(&CONNECTION, &NAMES_TE);
+                }
+            });
+        })
     }
 
     /// As HTTP/2 has it: the host in `:authority` (RFC 9113, section 8.3.1).

@@ -189,7 +189,7 @@ async fn trailers_cross_in_both_directions() {
     let reply = connection.reply().await;
     assert_eq!(reply.trailers, [("x-sum".to_owned(), "abc".to_owned())]);
     let request = site.received("/api/t");
-    assert_eq!(request.header("te"), Some("trailers"));
+    assert_eq!((request.header("te"), request.header("connection")), (Some("trailers"), Some("te")));
     assert!(request.raw_body.ends_with(b"0\r\nx-up: 1\r\n\r\n"), "{:?}", String::from_utf8_lossy(&request.raw_body));
     site.assert_serves_on(&mut connection).await;
 }
