@@ -214,7 +214,7 @@ pub struct BackendConfig {
 /// `limits.*`: bounds on what a peer controls.
 #[derive(Clone, Debug)]
 pub struct LimitsConfig {
-    /// Connections served at once. Default 10,000.
+    /// Connections served at once. Default 10,000. The program lets as many wait to be accepted.
     pub connections: usize,
     /// From the first byte of a request to the end of its header. Default 10 seconds.
     pub header_timeout: Duration,

@@ -209,7 +209,7 @@ pub static KEYS: &[Key] = &[
     Key::new(
         "limits.connections",
         "10000",
-        "connections served at once",
+        "connections served at once; as many may wait to be accepted, where the system allows it",
         Field::Count(1..=1_000_000, |c| &mut c.limits.connections),
     ),
     Key::new(
