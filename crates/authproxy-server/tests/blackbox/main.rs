@@ -7,6 +7,7 @@ mod command_line;
 mod config_file;
 mod fleet;
 mod http;
+mod listening;
 mod outages;
 mod program;
 mod refreshing;

@@ -1,6 +1,6 @@
 //! Signals: the program finishes what it has begun and goes with exit code 0.
 
-use std::{net::TcpStream, thread, time::Duration};
+use std::{net::TcpStream, thread};
 
 use crate::{
     auth_service::{AuthService, Mood},
@@ -45,18 +45,6 @@ fn a_program_with_nothing_to_do_ends_at_once() {
         let ended = program.ended();
         assert_eq!(ended.code, Some(0), "{signal}: {ended:?}");
     }
-}
-
-#[test]
-fn thousands_that_connect_while_the_program_is_held_up_find_room() {
-    let most: usize = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
-    let (program, address) = Program::dev(&[]);
-    program.signal("STOP");
-    // A connection that its client has closed keeps its place until it is accepted.
-    let finds_none = |_: &usize| TcpStream::connect_timeout(&address, Duration::from_millis(900)).is_err();
-    assert_eq!((0..most.min(3_000)).find(finds_none), None);
-    program.signal("CONT");
-    crate::http::log_in(address);
 }
 
 #[test]
