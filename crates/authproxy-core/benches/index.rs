@@ -5,7 +5,6 @@
 
 use std::{
     hint::black_box,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -23,9 +22,9 @@ const REPEATS: usize = 20;
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let store = MemoryStore::new(SESSIONS);
-    let moka: moka::sync::Cache<SessionKey, Arc<Session>> =
+    let moka: moka::sync::Cache<SessionKey, Session> =
         moka::sync::Cache::builder().time_to_live(Duration::from_hours(1)).build();
-    let papaya: papaya::HashMap<SessionKey, Arc<Session>> = papaya::HashMap::new();
+    let papaya: papaya::HashMap<SessionKey, Session> = papaya::HashMap::new();
     let mut keys = Vec::new();
     for number in 0..SESSIONS {
         let key = SessionId::random().key();
@@ -49,11 +48,11 @@ fn new_session(number: usize) -> NewSession {
     let later = now.plus(Duration::from_hours(1));
     let zones = Zones { refresh_at: later, wait_at: later, expires_at: later };
     let access_token = AccessToken::new(&format!("{number:0800}")).unwrap();
-    let session = Session::new("user@example.com".into(), access_token, zones, now, later);
+    let session = Session::new("user@example.com".into(), &access_token, zones, now, later);
     NewSession { session, refresh_token: RefreshToken::new(&format!("{number:0800}")).ok(), handed_out: false }
 }
 
-fn measure(what: &str, keys: &[&SessionKey], mut look_up: impl FnMut(&SessionKey) -> Option<Arc<Session>>) {
+fn measure(what: &str, keys: &[&SessionKey], mut look_up: impl FnMut(&SessionKey) -> Option<Session>) {
     let mut times: Vec<_> = (0..REPEATS)
         .map(|_| {
             let began = Instant::now();

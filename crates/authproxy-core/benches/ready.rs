@@ -7,7 +7,7 @@ mod issuer;
 use std::{
     pin::pin,
     sync::LazyLock,
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
 };
 
 use authproxy_core::{SessionKey, TokenManager};
@@ -54,5 +54,18 @@ fn ready_access_token(bencher: Bencher) {
     bencher.bench_local(|| {
         let key = keys.next().unwrap();
         assert!(pin!(manager.access_token(black_box(key))).poll(&mut context).is_ready());
+    });
+}
+
+/// What it costs more to have the token as a header value.
+#[divan::bench(sample_size = 10_000)]
+fn ready_authorization(bencher: Bencher) {
+    let (_, manager, keys) = &*FULL;
+    let mut keys = keys.iter().cycle();
+    let mut context = Context::from_waker(Waker::noop());
+    bencher.bench_local(|| {
+        let key = keys.next().unwrap();
+        let Poll::Ready(token) = pin!(manager.access_token(black_box(key))).poll(&mut context) else { unreachable!() };
+        black_box(token.unwrap().access_token().authorization().clone())
     });
 }

@@ -282,9 +282,9 @@ impl Inner {
     async fn await_last_try(
         &self,
         key: &SessionKey,
-        session: Arc<Session>,
+        session: Session,
         deadline: Instant,
-    ) -> Result<Arc<Session>, TokenError> {
+    ) -> Result<Session, TokenError> {
         if let Some(landing) = self.slots.flight_of(key) {
             let _ = timeout_at(deadline, landed(landing)).await;
             return self.current_until(key, deadline).await;
@@ -304,7 +304,7 @@ impl Inner {
     }
 
     /// Joins the session's flight or starts one.
-    fn refresh(self: &Arc<Self>, key: &SessionKey, session: &Arc<Session>, urgency: Urgency) -> Joined {
+    fn refresh(self: &Arc<Self>, key: &SessionKey, session: &Session, urgency: Urgency) -> Joined {
         if self.is_closing() {
             return Joined::Paused(declined(Unavailability::ShuttingDown));
         }
@@ -317,14 +317,14 @@ impl Inner {
     }
 
     /// Starts a refresh that nobody waits for, unless one is under way, pausing or out of place.
-    fn refresh_behind(self: &Arc<Self>, key: &SessionKey, session: &Arc<Session>, now: Timestamp) {
+    fn refresh_behind(self: &Arc<Self>, key: &SessionKey, session: &Session, now: Timestamp) {
         if !self.slots.is_busy(key, now) && self.admission.look().is_ok() {
             let _ = self.refresh(key, session, Urgency::Background);
         }
     }
 
     /// The token at hand after a refresh that brought none: still good for a moment, or nothing.
-    fn fall_back(&self, session: Arc<Session>, declined: Declined) -> Result<ReadyToken, TokenError> {
+    fn fall_back(&self, session: Session, declined: Declined) -> Result<ReadyToken, TokenError> {
         if policy::usable(&session, self.clock.now(), self.config.min_usable) {
             return Ok(ReadyToken::new(session));
         }
@@ -333,7 +333,7 @@ impl Inner {
     }
 
     /// A session for one who wants to see it, if it lives.
-    fn shown(&self, session: Arc<Session>) -> Result<ReadyToken, TokenError> {
+    fn shown(&self, session: Session) -> Result<ReadyToken, TokenError> {
         let now = self.clock.now();
         match policy::decide(&session, self.situation(now, Duration::ZERO, None, &session)) {
             Decision::LogInAgain(reason) => Err(TokenError::LogInAgain(LogInReason::Ended(reason))),

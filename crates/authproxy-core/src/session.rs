@@ -14,7 +14,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-pub use self::published::Session;
+pub(crate) use self::published::SessionBlock;
+pub use self::published::{Session, SessionFacts};
 use crate::clock::Timestamp;
 
 const ID_BYTES: usize = 32;

@@ -9,7 +9,7 @@ mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -42,8 +42,9 @@ use crate::{
 ///   lease was granted on, even late: a new token set proves that the holder's presentation was the one that counted.
 /// - *Removed is removed*: after `remove` no verb finds the session and no `commit` revives it.
 /// - *Never evict*: a full store refuses `create`; it does not drop a live session.
-/// - *Time*: sessions are kept until [`Session::ends_at`] and some minutes longer, so that a caller can be told
-///   "expired" rather than "unknown". Whether a session has ended is the manager's question, not the store's.
+/// - *Time*: sessions are kept until they [end](crate::session::SessionFacts::ends_at) and some minutes longer, so that a
+///   caller can be told "expired" rather than "unknown". Whether a session has ended is the manager's question, not the
+///   store's.
 /// - *Cancellation*: a dropped future may or may not have taken effect.
 ///
 /// `authproxy-testing` has a suite that checks an implementation against this contract.
@@ -70,7 +71,7 @@ pub trait SessionStore: Send + Sync + 'static {
     /// The published session, where this process may use it without asking anyone. Never blocks; must be cheap.
     ///
     /// `None` means "ask [`load`](Self::load)", not "unknown". A store without a local copy keeps the default.
-    fn peek(&self, key: &SessionKey) -> Option<Arc<Session>> {
+    fn peek(&self, key: &SessionKey) -> Option<Session> {
         let _ = key;
         None
     }
@@ -78,7 +79,7 @@ pub trait SessionStore: Send + Sync + 'static {
     /// The session as this process last heard of it, for one whose [`load`](Self::load) has failed. Never blocks.
     ///
     /// Only where it may still be handed out though nobody can be asked: a store without a local copy keeps the default.
-    fn last_known(&self, key: &SessionKey) -> Option<Arc<Session>> {
+    fn last_known(&self, key: &SessionKey) -> Option<Session> {
         self.peek(key)
     }
 
@@ -87,7 +88,7 @@ pub trait SessionStore: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot say.
-    async fn load(&self, key: &SessionKey) -> Result<Option<Arc<Session>>, StoreError>;
+    async fn load(&self, key: &SessionKey) -> Result<Option<Session>, StoreError>;
 
     /// Asks for the permission to present the session's refresh token. The intent is stored before this returns.
     ///
@@ -201,7 +202,7 @@ pub enum Begun {
         first_intent: Timestamp,
     },
     /// The session has moved on; use this version.
-    Newer(Arc<Session>),
+    Newer(Session),
     /// Another attempt holds a live lease.
     Busy {
         /// How long that lease still lasts at most.
@@ -233,7 +234,7 @@ pub struct Lease {
 #[derive(Clone, Debug)]
 pub struct Commit {
     /// What is published.
-    pub session: Arc<Session>,
+    pub session: Session,
     /// The refresh token from here on: the new one, or the one that was presented where the service keeps it (RFC 6749,
     /// section 6). A store that has lost commits holds an older one.
     pub refresh_token: RefreshToken,
@@ -246,7 +247,7 @@ pub enum Committed {
     Stored,
     /// Another token set was committed first; use this one. Revoke nothing: both are of one lineage, and a service
     /// may revoke a whole lineage by any of its tokens.
-    Superseded(Arc<Session>),
+    Superseded(Session),
     /// The session was removed; revoke the new tokens.
     Gone,
 }
@@ -268,7 +269,7 @@ pub enum Aborted {
     /// The lease is given back and the outcome stored.
     Done,
     /// The session has moved on meanwhile; use this version.
-    Newer(Arc<Session>),
+    Newer(Session),
     /// The lease was no longer held, or the session is gone; nothing changed.
     Fenced,
 }
@@ -277,7 +278,7 @@ pub enum Aborted {
 #[derive(Clone, Debug)]
 pub struct Removed {
     /// The last published version.
-    pub session: Arc<Session>,
+    pub session: Session,
     /// Its refresh token.
     pub refresh_token: Option<RefreshToken>,
 }
@@ -299,7 +300,7 @@ pub enum Exchanged {
     /// The session's current tokens, for the one who presented the old token.
     Current {
         /// The current version.
-        session: Arc<Session>,
+        session: Session,
         /// Its refresh token.
         refresh_token: RefreshToken,
     },

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 
-const BEARER: &str = "Bearer ";
+pub(crate) const BEARER: &str = "Bearer ";
 
 /// A bearer access token (RFC 6750), kept as the `Authorization` value it will be sent as.
 ///
@@ -31,21 +31,19 @@ impl AccessToken {
         let mut buffer = Zeroizing::new(Vec::with_capacity(BEARER.len() + token.len()));
         buffer.extend_from_slice(BEARER.as_bytes());
         buffer.extend_from_slice(token.as_bytes());
-        let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(buffer)).map_err(|_| MalformedToken)?;
+        Ok(Self::in_memory_of(buffer))
+    }
+
+    /// The token whose `Authorization` value `owner` holds, for as long as anybody holds the token.
+    pub(crate) fn in_memory_of(owner: impl AsRef<[u8]> + Send + 'static) -> Self {
+        let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(owner)).expect("checked to be visible ASCII");
         header.set_sensitive(true);
-        Ok(Self(header))
+        Self(header)
     }
 
     /// The token's text. Whoever calls this answers for where it goes.
     pub fn expose_secret(&self) -> &str {
         std::str::from_utf8(&self.0.as_bytes()[BEARER.len()..]).expect("checked to be ASCII when it was made")
-    }
-
-    /// Something of it from here and there, which brings it near: what lies next to what is read, a processor fetches
-    /// by itself.
-    pub(crate) fn glance(&self) -> u64 {
-        const STEP: usize = 256;
-        self.0.as_bytes().iter().step_by(STEP).fold(0, |seen, byte| seen ^ u64::from(*byte))
     }
 
     /// The whole `Authorization` value, `Bearer <token>`, marked sensitive. Cloning it copies no bytes.

@@ -152,15 +152,15 @@ impl SessionStore for FaultyStore {
         self.inner.expect(keys);
     }
 
-    fn peek(&self, key: &SessionKey) -> Option<Arc<Session>> {
+    fn peek(&self, key: &SessionKey) -> Option<Session> {
         if self.blind.load(Ordering::SeqCst) { None } else { self.inner.peek(key) }
     }
 
-    fn last_known(&self, key: &SessionKey) -> Option<Arc<Session>> {
+    fn last_known(&self, key: &SessionKey) -> Option<Session> {
         if self.blind.load(Ordering::SeqCst) { None } else { self.inner.last_known(key) }
     }
 
-    async fn load(&self, key: &SessionKey) -> Result<Option<Arc<Session>>, StoreError> {
+    async fn load(&self, key: &SessionKey) -> Result<Option<Session>, StoreError> {
         self.call(Verb::Load, self.inner.load(key)).await
     }
 

@@ -31,7 +31,7 @@ async fn main() -> Result<(), Error> {
             let (mut calls, mut refused) = (0_u64, 0_u64);
             while Instant::now() < end {
                 let token = manager.access_token(&key).await?;
-                let reply = backend.protected(token.access_token()).await?;
+                let reply = backend.protected(&token.access_token()).await?;
                 calls += 1;
                 refused += u64::from(!reply.status.is_success());
                 tokio::time::sleep(Duration::from_millis(50)).await;

@@ -46,11 +46,11 @@ impl SessionStore for Audited {
         Ok(removed)
     }
 
-    fn peek(&self, key: &SessionKey) -> Option<Arc<Session>> {
+    fn peek(&self, key: &SessionKey) -> Option<Session> {
         self.inner.peek(key)
     }
 
-    async fn load(&self, key: &SessionKey) -> Result<Option<Arc<Session>>, StoreError> {
+    async fn load(&self, key: &SessionKey) -> Result<Option<Session>, StoreError> {
         self.inner.load(key).await
     }
 

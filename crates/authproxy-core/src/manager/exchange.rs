@@ -89,7 +89,7 @@ impl Inner {
     }
 
     /// Has the session refreshed by its flight, whatever its zone.
-    async fn rotate(self: &Arc<Self>, key: &SessionKey, session: &Arc<Session>) -> Result<(), ExchangeError> {
+    async fn rotate(self: &Arc<Self>, key: &SessionKey, session: &Session) -> Result<(), ExchangeError> {
         let deadline = Instant::now() + self.config.wait;
         let outcome = match self.refresh(key, session, Urgency::Awaited) {
             Joined::Paused(declined) => Outcome::Failed(declined),
@@ -137,7 +137,7 @@ impl Inner {
 
 fn current_tokens(session: &Session, refresh_token: RefreshToken) -> TokenSet {
     TokenSet {
-        access_token: session.access_token.clone(),
+        access_token: session.access_token(),
         access_expires_at: Some(session.zones.expires_at),
         refresh_token: Some(refresh_token),
         refresh_expires_at: Some(session.ends_at),

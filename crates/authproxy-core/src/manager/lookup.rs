@@ -1,6 +1,6 @@
 //! The session as this node knows it best, and how the store is asked.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -19,7 +19,7 @@ const ASK_AT_MOST: Duration = Duration::from_millis(250);
 
 impl Inner {
     /// [`current`](Self::current), by a deadline.
-    pub(super) async fn current_until(&self, key: &SessionKey, deadline: Instant) -> Result<Arc<Session>, TokenError> {
+    pub(super) async fn current_until(&self, key: &SessionKey, deadline: Instant) -> Result<Session, TokenError> {
         if let Ok(session) = timeout_at(deadline, self.current(key)).await {
             return session;
         }
@@ -28,12 +28,12 @@ impl Inner {
     }
 
     /// The session as this process has it, without asking anyone. `None` where the store must be asked.
-    pub(super) fn at_hand(&self, key: &SessionKey) -> Option<Arc<Session>> {
+    pub(super) fn at_hand(&self, key: &SessionKey) -> Option<Session> {
         if self.unsaved(key).is_some() { None } else { self.store.peek(key) }
     }
 
     /// The session as this node knows it best: what the store has, or what it does not have yet, or what it last said.
-    pub(super) async fn current(&self, key: &SessionKey) -> Result<Arc<Session>, TokenError> {
+    pub(super) async fn current(&self, key: &SessionKey) -> Result<Session, TokenError> {
         if let Some(unsaved) = self.unsaved(key) {
             return self.unless_store_knows_better(key, unsaved).await;
         }
@@ -45,11 +45,7 @@ impl Inner {
     }
 
     /// A session that the store does not have yet, unless the store says that another node has closed or overtaken it.
-    async fn unless_store_knows_better(
-        &self,
-        key: &SessionKey,
-        unsaved: Arc<Session>,
-    ) -> Result<Arc<Session>, TokenError> {
+    async fn unless_store_knows_better(&self, key: &SessionKey, unsaved: Session) -> Result<Session, TokenError> {
         match timeout(ASK_AT_MOST, self.store_call(self.store.load(key))).await {
             // The saver hears the same from its next commit, and has the tokens revoked.
             Ok(Ok(None)) => Err(TokenError::LogInAgain(LogInReason::Unknown)),
@@ -58,7 +54,7 @@ impl Inner {
         }
     }
 
-    fn unsaved(&self, key: &SessionKey) -> Option<Arc<Session>> {
+    fn unsaved(&self, key: &SessionKey) -> Option<Session> {
         self.slots.override_of(key).0
     }
 

@@ -147,7 +147,7 @@ impl Inner {
         let new = NewSession { session, refresh_token: tokens.refresh_token.clone(), handed_out };
         let created = timeout(self.config.store_timeout, self.store.create(&id.key(), new)).await;
         match created.unwrap_or(Err(CreateError::Unavailable(StoreError::new("no answer within the store timeout")))) {
-            Ok(()) => Ok(OpenedSession { id, session: ReadyToken::new(Arc::new(published)), asked_at, tokens, extra }),
+            Ok(()) => Ok(OpenedSession { id, session: ReadyToken::new(published), asked_at, tokens, extra }),
             Err(error) => {
                 self.revoke_later(tokens.access_token, tokens.refresh_token);
                 Err(match error {
@@ -166,7 +166,7 @@ impl Inner {
         if tokens.refresh_token.is_none() {
             (zones.refresh_at, zones.wait_at) = (zones.expires_at, zones.expires_at); // there is nothing to refresh with
         }
-        Session::new(user.into(), tokens.access_token.clone(), zones, now, ends_at)
+        Session::new(user.into(), &tokens.access_token, zones, now, ends_at)
     }
 
     /// Removes a session from the store, then from this process, then has its tokens revoked: in that order nothing
@@ -182,10 +182,10 @@ impl Inner {
         let stored = removed.map(|removed| (removed.session, removed.refresh_token));
         match (unsaved, stored) {
             (Some(unsaved), _) => {
-                self.revoke_later(unsaved.session.access_token.clone(), Some(unsaved.refresh_token));
+                self.revoke_later(unsaved.session.access_token(), Some(unsaved.refresh_token));
             }
             (None, Some((session, refresh_token))) => {
-                self.revoke_later(session.access_token.clone(), refresh_token);
+                self.revoke_later(session.access_token(), refresh_token);
             }
             (None, None) => {}
         }
@@ -197,14 +197,14 @@ impl Inner {
     async fn remove_again(
         self: &Arc<Self>,
         key: &SessionKey,
-        known: Option<Arc<Session>>,
+        known: Option<Session>,
     ) -> Result<Option<Removed>, StoreError> {
         match self.with_store(|| self.store.remove(key)).await {
             Ok(None) => Ok(known.map(|session| Removed { session, refresh_token: None })),
             Ok(removed) => Ok(removed),
             Err(error) => {
                 if let Some(session) = known {
-                    self.revoke_later(session.access_token.clone(), None);
+                    self.revoke_later(session.access_token(), None);
                 }
                 Err(error)
             }
@@ -212,7 +212,7 @@ impl Inner {
     }
 
     /// The session as far as it can be known, of whatever standing.
-    async fn known(&self, key: &SessionKey) -> Option<Arc<Session>> {
+    async fn known(&self, key: &SessionKey) -> Option<Session> {
         match self.at_hand(key) {
             Some(session) => Some(session),
             None => self.current(key).await.ok(),

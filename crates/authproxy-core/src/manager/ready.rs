@@ -1,10 +1,7 @@
 //! [`ReadyToken`]: an access token that may be used now, and [`AccessOptions`], what a caller may demand of it.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -16,16 +13,27 @@ use crate::{
 
 /// An access token that may be used now. Cloning it copies no bytes.
 #[derive(Clone, Debug)]
-pub struct ReadyToken(Arc<Session>);
+pub struct ReadyToken(Session);
 
 impl ReadyToken {
-    pub(super) fn new(session: Arc<Session>) -> Self {
+    pub(super) fn new(session: Session) -> Self {
         Self(session)
     }
 
-    /// The token.
-    pub fn access_token(&self) -> &AccessToken {
-        &self.0.access_token
+    /// The token, with its `Authorization` value ready to send. Costs one small allocation and copies no secret.
+    pub fn access_token(&self) -> AccessToken {
+        self.0.access_token()
+    }
+
+    /// The token's text. Whoever calls this answers for where it goes.
+    pub fn expose_secret(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// The whole `Authorization` value, `Bearer <token>` (RFC 6750, section 2.1), for whoever writes it as it is: visible
+    /// ASCII, at no cost. Whoever calls this answers for where it goes.
+    pub fn expose_authorization(&self) -> &[u8] {
+        self.0.expose_authorization()
     }
 
     /// Which version it is, for [`report_rejected`](super::TokenManager::report_rejected).

@@ -39,7 +39,7 @@ const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(25), Duration::fr
 pub(super) struct Flight {
     manager: Arc<Inner>,
     key: SessionKey,
-    seen: Arc<Session>,
+    seen: Session,
     urgency: Urgency,
     attempt: AttemptId,
     /// Whether this flight goes on from a refresh token that an unusable answer still held.
@@ -66,7 +66,7 @@ enum Unrefreshed {
 }
 
 impl Flight {
-    pub(super) fn new(manager: Arc<Inner>, key: SessionKey, seen: Arc<Session>, urgency: Urgency) -> Self {
+    pub(super) fn new(manager: Arc<Inner>, key: SessionKey, seen: Session, urgency: Urgency) -> Self {
         Self { manager, key, seen, urgency, attempt: AttemptId::random(), salvaged: false }
     }
 

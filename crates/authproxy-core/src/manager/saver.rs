@@ -48,7 +48,7 @@ impl Inner {
                 }
                 Ok(Committed::Gone) => {
                     self.slots.forget_unsaved(&lease.key);
-                    return self.revoke_later(unsaved.session.access_token.clone(), Some(unsaved.refresh_token));
+                    return self.revoke_later(unsaved.session.access_token(), Some(unsaved.refresh_token));
                 }
             }
         }

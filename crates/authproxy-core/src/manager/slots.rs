@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -30,7 +30,7 @@ const REMEMBERED_FOR: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
     /// This is the session now.
-    Ready(Arc<Session>),
+    Ready(Session),
     /// The session is over; the service's answer, where this very flight got it.
     Dead(DeathReason, Option<Reply>),
     /// The session is gone, or has no refresh token.
@@ -66,7 +66,7 @@ struct Pause {
 /// A token set that was received and is not in the store yet.
 #[derive(Clone)]
 pub(crate) struct Unsaved {
-    pub(crate) session: Arc<Session>,
+    pub(crate) session: Session,
     pub(crate) refresh_token: RefreshToken,
 }
 
@@ -193,7 +193,7 @@ impl Slots {
     }
 
     /// The newer session that the store does not have yet, and the version whose token was refused.
-    pub(crate) fn override_of(&self, key: &SessionKey) -> (Option<Arc<Session>>, Option<Version>) {
+    pub(crate) fn override_of(&self, key: &SessionKey) -> (Option<Session>, Option<Version>) {
         let slots = self.lock();
         let Some(slot) = slots.get(key) else { return (None, None) };
         (slot.unsaved.as_ref().map(|unsaved| unsaved.session.clone()), slot.refused)

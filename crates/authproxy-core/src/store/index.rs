@@ -1,7 +1,7 @@
 //! [`Index`]: where every request finds its session, in memory or in the near-cache.
 //!
 //! A lookup among a million sessions costs what it must fetch from memory, so it touches two places and no more: one
-//! bucket, a cache line of six slots, and the session, which names its own key. Measured against moka and a general
+//! bucket, a cache line of six slots, and the session, which names its own key and holds its token. Measured against moka and a general
 //! lock-free map by `cargo bench -p authproxy-core --bench index`.
 //!
 //! The buckets grow by linear hashing (Litwin, 1980): one bucket is split for every few sessions that come, so there is
@@ -14,18 +14,20 @@ use std::{
     array::from_fn,
     hint::black_box,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
+use arc_swap::RefCnt;
 use once_cell::race::OnceBox;
+use zerocopy::IntoBytes;
 
 use self::bucket::Bucket;
-use crate::session::{Session, SessionKey};
+use crate::session::{SessionBlock, SessionKey};
 
-/// What an index holds: it names what it is found by.
-pub(super) trait Indexed {
+/// What an index holds, a pointer that is counted: it names what it is found by.
+pub(super) trait Indexed: RefCnt {
     type Key: Eq;
 
     fn key(&self) -> &Self::Key;
@@ -40,24 +42,22 @@ pub(super) trait Indexed {
     fn glance(&self, place: usize) -> u64;
 }
 
-impl Indexed for Session {
+impl Indexed for SessionBlock {
     type Key = SessionKey;
 
     fn key(&self) -> &SessionKey {
-        &self.key
+        &self.header.header.key
     }
 
     fn spread(key: &SessionKey) -> u64 {
         key.spread()
     }
 
-    const PLACES: usize = 2;
+    const PLACES: usize = 1;
 
-    fn glance(&self, place: usize) -> u64 {
-        match place {
-            0 => self.key.spread() ^ self.ends_at.as_millis() ^ self.version.0,
-            _ => self.access_token.glance(),
-        }
+    fn glance(&self, _: usize) -> u64 {
+        let facts = &self.header.header;
+        facts.key.spread() ^ facts.ends_at.as_millis() ^ facts.version.0 ^ glance(self.slice.as_bytes())
     }
 }
 
@@ -94,12 +94,12 @@ impl<T: Indexed> Index<T> {
     }
 
     /// The session with this key.
-    pub(super) fn get(&self, key: &T::Key) -> Option<Arc<T>> {
-        self.read(key, Arc::clone)
+    pub(super) fn get(&self, key: &T::Key) -> Option<T> {
+        self.read(key, T::clone)
     }
 
     /// What `read` makes of the session with this key, without a count of those who hold it.
-    pub(super) fn read<R>(&self, key: &T::Key, read: impl Fn(&Arc<T>) -> R) -> Option<R> {
+    pub(super) fn read<R>(&self, key: &T::Key, read: impl Fn(&T) -> R) -> Option<R> {
         loop {
             let buckets = self.buckets.load(Ordering::Acquire);
             let found = self.bucket(number(T::spread(key), buckets)).read(key, &read);
@@ -132,14 +132,14 @@ impl<T: Indexed> Index<T> {
     }
 
     /// Puts a session under its own key, in the place of an earlier version.
-    pub(super) fn insert(&self, session: Arc<T>) {
+    pub(super) fn insert(&self, session: T) {
         let mut len = self.write();
         let replaced = self.put(&mut len, session);
         drop(len); // before the session, whose drop wipes its token
         drop(replaced);
     }
 
-    fn put(&self, len: &mut usize, session: Arc<T>) -> Option<Arc<T>> {
+    fn put(&self, len: &mut usize, session: T) -> Option<T> {
         let buckets = self.buckets.load(Ordering::Relaxed);
         let replaced = self.bucket(number(T::spread(session.key()), buckets)).insert(session);
         if replaced.is_none() {
@@ -152,7 +152,7 @@ impl<T: Indexed> Index<T> {
     }
 
     /// Takes out the session with this key: when this returns no lookup finds it.
-    pub(super) fn remove(&self, key: &T::Key) -> Option<Arc<T>> {
+    pub(super) fn remove(&self, key: &T::Key) -> Option<T> {
         let mut len = self.write();
         let removed = self.bucket(number(T::spread(key), self.buckets.load(Ordering::Relaxed))).remove(key);
         *len -= usize::from(removed.is_some());
@@ -161,10 +161,10 @@ impl<T: Indexed> Index<T> {
 
     /// Takes out this very session, unless another has taken its place. Whether it did.
     #[cfg(feature = "redis")]
-    pub(super) fn remove_this(&self, session: &Arc<T>) -> bool {
+    pub(super) fn remove_this(&self, session: &T) -> bool {
         let mut len = self.write();
         let key = session.key();
-        let is_there = self.read(key, |kept| Arc::ptr_eq(kept, session)) == Some(true);
+        let is_there = self.read(key, |kept| T::as_ptr(kept) == T::as_ptr(session)) == Some(true);
         if is_there {
             self.bucket(number(T::spread(key), self.buckets.load(Ordering::Relaxed))).remove(key);
             *len -= 1;
@@ -173,7 +173,7 @@ impl<T: Indexed> Index<T> {
     }
 
     /// Puts a session under its own key, unless there is one already.
-    pub(super) fn insert_new(&self, session: Arc<T>) -> bool {
+    pub(super) fn insert_new(&self, session: T) -> bool {
         let mut len = self.write();
         let is_new = self.get(session.key()).is_none();
         if is_new {
@@ -183,7 +183,7 @@ impl<T: Indexed> Index<T> {
     }
 
     /// Every session whose key hashes to this: one, and hardly ever more.
-    pub(super) fn hashed(&self, hash: u64) -> Vec<Arc<T>> {
+    pub(super) fn hashed(&self, hash: u64) -> Vec<T> {
         let _len = self.write(); // nothing moves meanwhile
         let bucket = self.bucket(number(hash, self.buckets.load(Ordering::Relaxed)));
         bucket.sessions().filter(|session| T::spread(session.key()) == hash).collect()
@@ -215,6 +215,12 @@ impl<T: Indexed> Index<T> {
         // Nothing under the lock panics but a failed allocation, which ends the process.
         self.len.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Something of a text from here and there: what lies next to what is read, a processor fetches by itself.
+fn glance(text: &[u8]) -> u64 {
+    const STEP: usize = 256;
+    text.iter().step_by(STEP).fold(0, |seen, byte| seen ^ u64::from(*byte))
 }
 
 /// Reads all of this, with nothing in between that a processor would wait at.

@@ -24,7 +24,7 @@ use self::{agenda::Agenda, lineage::Lineage, packed::Packed, record::Record};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
     error::StoreError,
-    session::{Session, SessionKey},
+    session::{Session, SessionBlock, SessionKey},
     store::{
         Abort, Aborted, Begin, Begun, Commit, Committed, CreateError, Exchanged, HandedOut, Lease, NewSession, Removed,
         SessionStore, index::Index,
@@ -50,7 +50,7 @@ const REMEMBERED_PER_SESSION: usize = 64;
 /// assert_eq!(store.len(), 0);
 /// ```
 pub struct MemoryStore {
-    published: Index<Session>,
+    published: Index<SessionBlock>,
     agenda: Agenda,
     len: AtomicUsize,
     lineage: Lineage,
@@ -100,22 +100,18 @@ impl MemoryStore {
     }
 
     /// Runs `change` on a living session under its record's lock and publishes what it made of it.
-    fn change<T>(
-        &self,
-        key: &SessionKey,
-        change: impl FnOnce(&mut Record, &mut Arc<Session>, Timestamp) -> T,
-    ) -> Option<T> {
-        let record = self.published.get(key)?.record.clone()?;
+    fn change<T>(&self, key: &SessionKey, change: impl FnOnce(&mut Record, &mut Session, Timestamp) -> T) -> Option<T> {
+        let record = self.peek(key)?.record.clone()?;
         let mut record = record.lock();
         // It may have been removed or changed before the lock was ours, but not since.
-        let before = if record.removed { None } else { self.published.get(key) }?;
+        let before = if record.removed { None } else { self.peek(key) }?;
         let mut session = before.clone();
         let result = change(&mut record, &mut session, self.clock.now());
-        if !Arc::ptr_eq(&before, &session) {
+        if !before.is_same(&session) {
             for fingerprint in &record.handed_out {
                 self.lineage.keep_until(fingerprint, forget_at(&session));
             }
-            self.published.insert(session);
+            self.published.insert(session.0);
         }
         Some(result)
     }
@@ -134,7 +130,7 @@ impl MemoryStore {
         let now = self.clock.now();
         let due = self.agenda.take_due(now, most);
         for hash in &due {
-            for session in self.published.hashed(*hash) {
+            for session in self.published.hashed(*hash).into_iter().map(Session) {
                 let forgotten = self.change(&session.key, |record, session, _| {
                     let is_over = forget_at(session) <= now;
                     if is_over {
@@ -167,9 +163,9 @@ impl SessionStore for MemoryStore {
             }
         }
         let record = Arc::new(SharedRecord::new(new.refresh_token.as_ref()));
-        let session = Arc::new(new.session.kept_with(*key, record.clone()));
+        let session = new.session.kept_with(*key, record.clone());
         let mut record = record.lock(); // nobody changes the session before all of it is there
-        if !self.published.insert_new(session.clone()) {
+        if !self.published.insert_new(session.0.clone()) {
             self.len.fetch_sub(1, Ordering::Relaxed);
             return Err(CreateError::Exists);
         }
@@ -188,11 +184,11 @@ impl SessionStore for MemoryStore {
         self.published.expect(keys);
     }
 
-    fn peek(&self, key: &SessionKey) -> Option<Arc<Session>> {
-        self.published.get(key)
+    fn peek(&self, key: &SessionKey) -> Option<Session> {
+        self.published.get(key).map(Session)
     }
 
-    async fn load(&self, key: &SessionKey) -> Result<Option<Arc<Session>>, StoreError> {
+    async fn load(&self, key: &SessionKey) -> Result<Option<Session>, StoreError> {
         Ok(self.peek(key))
     }
 

@@ -170,7 +170,7 @@ async fn a_forgiving_contract_loses_no_session_to_lost_answers() {
             pass(20).await;
         }
         let token = world.manager.access_token(&key).await.unwrap();
-        assert!(world.backend.accepts(token.access_token()), "{contract:?}");
+        assert!(world.backend.accepts(&token.access_token()), "{contract:?}");
     }
 }
 
@@ -182,7 +182,7 @@ async fn a_salvaged_refresh_token_is_committed_and_used_at_once() {
     world.backend.script([Scripted::Salvageable]);
     let token = world.manager.access_token(&key).await.unwrap();
     assert_ne!(text(&token), text(&old));
-    assert!(world.backend.accepts(token.access_token()));
+    assert!(world.backend.accepts(&token.access_token()));
     assert_eq!(world.backend.presentations(), 2, "the old one once, the salvaged one once");
     world.assert_each_token_presented_once();
 }

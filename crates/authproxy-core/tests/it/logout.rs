@@ -147,7 +147,7 @@ async fn a_login_during_a_flight_keeps_its_own_tokens() {
     assert!(is_unknown(&flight.await.unwrap()));
     settle().await;
     let token = world.manager.access_token(&new.id.key()).await.unwrap();
-    assert!(world.backend.accepts(token.access_token()), "the new login's family is not touched");
+    assert!(world.backend.accepts(&token.access_token()), "the new login's family is not touched");
     assert_eq!(world.backend.live_families(), 1);
 }
 
@@ -229,7 +229,7 @@ async fn a_logout_whose_answer_is_lost_revokes_the_access_token() {
             assert_eq!(closed.is_ok(), is_told, "{lost} answers lost: {closed:?}");
             assert!(closed.unwrap_or(true), "there was a session");
             settle().await;
-            assert!(!world.backend.accepts(opened.session.access_token()), "{lost} answers lost");
+            assert!(!world.backend.accepts(&opened.session.access_token()), "{lost} answers lost");
             assert!(is_unknown(&world.manager.access_token(&key).await));
             assert!(!world.manager.close(&key).await.unwrap());
         }
@@ -243,5 +243,5 @@ async fn a_logout_that_the_store_cannot_hear_of_revokes_the_access_token_all_the
     world.store.set_down(true);
     world.manager.close(&opened.id.key()).await.unwrap_err();
     settle().await;
-    assert!(!world.backend.accepts(opened.session.access_token()));
+    assert!(!world.backend.accepts(&opened.session.access_token()));
 }

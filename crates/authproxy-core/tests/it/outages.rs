@@ -27,7 +27,7 @@ async fn with_the_store_down_every_zone_has_its_row() {
     world.store.set_down(false);
     pass(31).await;
     let token = world.manager.access_token(&key).await.unwrap();
-    assert!(world.backend.accepts(token.access_token()));
+    assert!(world.backend.accepts(&token.access_token()));
     world.assert_each_token_presented_once();
 }
 
@@ -51,7 +51,7 @@ async fn a_lost_answer_of_the_store_is_asked_for_again_and_costs_no_presentation
         let (key, _) = world.expired().await;
         world.store.script(verb, [Fault::LoseAnswer, Fault::LoseAnswer]);
         let token = world.manager.access_token(&key).await.unwrap();
-        assert!(world.backend.accepts(token.access_token()));
+        assert!(world.backend.accepts(&token.access_token()));
         assert_eq!(world.backend.presentations(), 1, "{verb:?}");
         assert_eq!(world.manager.access_token(&key).await.unwrap().version(), token.version());
     }
@@ -65,7 +65,7 @@ async fn a_begin_whose_answers_were_all_lost_does_not_leave_the_session_in_doubt
     assert!(world.manager.access_token(&key).await.is_err());
     pass(60).await; // the lease that was granted unheard has run out
     let token = world.manager.access_token(&key).await.unwrap();
-    assert!(world.backend.accepts(token.access_token()));
+    assert!(world.backend.accepts(&token.access_token()));
     assert_eq!(world.backend.presentations(), 1);
 }
 
@@ -75,7 +75,7 @@ async fn a_token_set_that_the_store_could_not_take_is_used_and_written_when_it_i
     let (key, _) = world.expired().await;
     world.store.script(Verb::Commit, std::iter::repeat_n(Fault::FailBefore, 6));
     let token = world.manager.access_token(&key).await.unwrap();
-    assert!(world.backend.accepts(token.access_token()));
+    assert!(world.backend.accepts(&token.access_token()));
     assert_eq!(text(&world.manager.access_token(&key).await.unwrap()), text(&token), "also the next caller's");
     assert!(world.manager.peek(&key).is_none(), "the store's copy is older and is not used");
     for _ in 0..10 {
@@ -123,7 +123,7 @@ async fn a_store_that_panics_loses_no_token_set() {
     let (key, _) = world.expired().await;
     world.store.script(Verb::Commit, std::iter::repeat_n(Fault::Panic, 3));
     let token = world.manager.access_token(&key).await.unwrap();
-    assert!(world.backend.accepts(token.access_token()));
+    assert!(world.backend.accepts(&token.access_token()));
     pass(5).await;
     settle().await;
     assert_eq!(text(&world.manager.peek(&key).unwrap()), text(&token));

@@ -62,7 +62,7 @@ fn zones() -> Zones {
 
 fn new_session(handed_out: bool) -> NewSession {
     let now = SystemClock::new().now();
-    let session = Session::new(USER.into(), access_token(), zones(), now, now.plus(Duration::from_secs(600)));
+    let session = Session::new(USER.into(), &access_token(), zones(), now, now.plus(Duration::from_secs(600)));
     NewSession { session, refresh_token: Some(refresh_token()), handed_out }
 }
 
@@ -85,12 +85,12 @@ async fn granted(store: &RedisStore, key: &SessionKey, seen: Version) -> Lease {
 
 fn successor(of: &Session) -> Commit {
     let now = SystemClock::new().now();
-    let session = of.succeeded_by(access_token(), zones(), now, now.plus(Duration::from_secs(600)));
-    Commit { session: Arc::new(session), refresh_token: refresh_token() }
+    let session = of.succeeded_by(&access_token(), zones(), now, now.plus(Duration::from_secs(600)));
+    Commit { session, refresh_token: refresh_token() }
 }
 
 /// One refresh, from the permission to the new version.
-async fn refresh(store: &RedisStore, key: &SessionKey) -> Arc<Session> {
+async fn refresh(store: &RedisStore, key: &SessionKey) -> Session {
     let current = store.load(key).await.unwrap().unwrap();
     let lease = granted(store, key, current.version).await;
     let commit = successor(&current);
@@ -99,6 +99,6 @@ async fn refresh(store: &RedisStore, key: &SessionKey) -> Arc<Session> {
 }
 
 /// Waits until the store finds a session again, and returns it.
-async fn found_again(store: &RedisStore, key: &SessionKey) -> Arc<Session> {
+async fn found_again(store: &RedisStore, key: &SessionKey) -> Session {
     ask_until("the session to be found again", async || store.load(key).await.ok().flatten()).await
 }

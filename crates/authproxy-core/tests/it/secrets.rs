@@ -3,6 +3,8 @@
 use authproxy_core::{
     AccessToken, Credentials, RefreshToken, SessionId,
     backend::{RefreshRequest, Registration, RevokeRequest},
+    clock::Timestamp,
+    session::{Session, Zones},
 };
 use authproxy_testing::{CANARY, FakeBackend, Scripted, canary::Traces};
 
@@ -54,6 +56,15 @@ fn no_debug_of_a_secret_type_shows_it() {
     let shown = format!("{access:?} {refresh:?} {id:?} {registration:?} {request:?} {revoke:?} {credentials:?}");
     assert!(!shown.contains(CANARY) && !shown.contains(id.expose_secret()), "{shown}");
     assert!(access.authorization().is_sensitive());
+    let at = Timestamp::from_secs(1);
+    let zones = Zones { refresh_at: at, wait_at: at, expires_at: at };
+    let session = Session::new("user".into(), &access, zones, at, at);
+    assert!(!format!("{session:?} {:?}", session.access_token()).contains(CANARY));
+    assert!(session.access_token().authorization().is_sensitive());
+    assert_eq!(
+        (session.expose_secret(), session.expose_authorization()),
+        (CANARY, format!("Bearer {CANARY}").as_bytes())
+    );
     let _ = FakeBackend::new(std::sync::Arc::new(authproxy_core::clock::ManualClock::default()));
 }
 

@@ -193,7 +193,7 @@ impl Harness {
     async fn commit(&mut self, session: usize, lease: Lease, commit: Commit) -> TestCaseResult {
         let both = &mut self.sessions[session];
         let real = store::Commit {
-            session: Arc::new(self::session(both.number, commit.version, commit.access, self.start)),
+            session: self::session(both.number, commit.version, commit.access, self.start),
             refresh_token: refresh_token(both.number, commit.refresh.or(both.model.refresh).unwrap_or_default()),
         };
         let real = self.store.commit(&both.real_lease(lease), real).await.unwrap();
@@ -247,7 +247,7 @@ impl Harness {
                 RealStanding::InDoubt { since } => Standing::InDoubt { since: self.moment(since) },
                 RealStanding::Dead(_) => Standing::Dead,
             };
-            (both.version(&real), both.issue(real.access_token.expose_secret()), standing)
+            (both.version(&real), both.issue(real.expose_secret()), standing)
         });
         let model = (both.model.version, both.model.access, both.model.standing());
         prop_assert_eq!(seen, (!both.model.removed).then_some(model));
@@ -267,7 +267,7 @@ impl Both {
     }
 
     fn version(&self, real: &Session) -> u8 {
-        self.issue(real.access_token.expose_secret());
+        self.issue(real.expose_secret());
         u8::try_from(real.version.0).unwrap()
     }
 
@@ -282,9 +282,9 @@ fn session(number: usize, version: u8, issue: Issue, at: Timestamp) -> Session {
     let hour = at.plus(Duration::from_hours(1));
     let zones = Zones { refresh_at: hour, wait_at: hour, expires_at: hour };
     let access_token = AccessToken::new(&format!("{number}-{issue}")).unwrap();
-    let mut session = Session::new("user".into(), access_token.clone(), zones, at, at.plus(Duration::from_hours(24)));
+    let mut session = Session::new("user".into(), &access_token, zones, at, at.plus(Duration::from_hours(24)));
     for _ in 1..version {
-        session = session.succeeded_by(access_token.clone(), zones, at, session.ends_at);
+        session = session.succeeded_by(&access_token, zones, at, session.ends_at);
     }
     session
 }

@@ -11,13 +11,12 @@ pub(crate) struct Claims(Map<String, Value>);
 
 /// The claims of the access token; none when it is no JWT.
 pub(crate) fn of(token: &ReadyToken) -> Claims {
-    parse(token.access_token().expose_secret()).unwrap_or_default()
+    parse(token.expose_secret()).unwrap_or_default()
 }
 
 /// The bare access token, marked sensitive.
 pub(crate) fn bare(token: &ReadyToken) -> HeaderValue {
-    let mut value =
-        HeaderValue::from_str(token.access_token().expose_secret()).expect("a token is visible ASCII by its type");
+    let mut value = HeaderValue::from_str(token.expose_secret()).expect("a token is visible ASCII by its type");
     value.set_sensitive(true);
     value
 }

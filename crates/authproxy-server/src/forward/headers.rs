@@ -12,8 +12,9 @@ use http::{
 };
 
 mod answer;
+mod value;
 
-pub(crate) use self::answer::answer;
+pub(crate) use self::{answer::answer, value::Value};
 use super::claims;
 use crate::{
     config::{RouteAccess, RouteConfig},
@@ -94,7 +95,7 @@ impl Onward<'_> {
         &self,
         browsers: &HeaderMap,
         token: Option<&ReadyToken>,
-        say: &mut dyn FnMut(&HeaderName, &HeaderValue),
+        say: &mut dyn FnMut(&HeaderName, Value<'_>),
     ) {
         let route = self.route;
         let there = There::among(browsers);
@@ -116,12 +117,12 @@ impl Onward<'_> {
                 _ => {}
             }
             if !is_routes_own(name) {
-                say(name, value);
+                say(name, Value::Kept(value));
             }
         }
         let mut ours = |name: &HeaderName, value: Option<&HeaderValue>| {
             if let Some(value) = value.filter(|_| !is_routes_own(name)) {
-                say(name, value);
+                say(name, Value::Kept(value));
             }
         };
         ours(&COOKIE, cookies_of_others(browsers, self.cookie.name()).filter(|_| crosses(&COOKIE)).as_ref());
@@ -152,29 +153,28 @@ impl Onward<'_> {
             });
         }
         for (name, value) in route.add_request_headers.iter().filter(|(name, _)| !said.contains(name)) {
-            say(name, value);
+            say(name, Value::Kept(value));
         }
     }
 
-    /// Says who is asking. The token is not copied, not even its count: among a million sessions that is one more place to
-    /// fetch from memory.
-    fn identity(&self, token: &ReadyToken, say: &mut dyn FnMut(&HeaderName, &HeaderValue)) {
+    /// Says who is asking.
+    fn identity(&self, token: &ReadyToken, say: &mut dyn FnMut(&HeaderName, Value<'_>)) {
         let route = self.route;
         match &route.token_header {
-            None => say(&AUTHORIZATION, token.access_token().authorization()),
-            Some(name) if *name == AUTHORIZATION => say(name, token.access_token().authorization()),
-            Some(name) => say(name, &claims::bare(token)),
+            None => say(&AUTHORIZATION, Value::Authorization(token)),
+            Some(name) if *name == AUTHORIZATION => say(name, Value::Authorization(token)),
+            Some(name) => say(name, Value::Kept(&claims::bare(token))),
         }
         if let Some(name) = &route.user_header
             && let Some(user) = claims::text(token.user())
         {
-            say(name, &user);
+            say(name, Value::Kept(&user));
         }
         if !route.claim_headers.is_empty() {
             let claims = claims::of(token);
             for (name, claim) in &route.claim_headers {
                 if let Some(value) = claims.header(claim) {
-                    say(name, &value);
+                    say(name, Value::Kept(&value));
                 }
             }
         }

@@ -9,7 +9,7 @@ use http::{
 use hyper::ext;
 
 use super::{
-    headers::{self, Onward},
+    headers::{self, Onward, Value},
     http1::Outgoing,
     upload::Upload,
 };
@@ -34,7 +34,7 @@ impl Message<'_> {
             self.say(&mut |name, value| {
                 say(name, value);
                 if *name == TE {
-                    say(&CONNECTION, &NAMES_TE);
+                    say(&CONNECTION, Value::Kept(&NAMES_TE));
                 }
             });
         })
@@ -44,7 +44,7 @@ impl Message<'_> {
     pub(super) fn http2(&self, body: Upload) -> Request<Upload> {
         let mut request = Request::new(body);
         let headers = request.headers_mut();
-        self.say(&mut |name, value| _ = headers.append(name, value.clone()));
+        self.say(&mut |name, value| _ = headers.append(name, value.to_header()));
         let host = headers.remove(HOST).unwrap_or(HeaderValue::from_static(""));
         let uri = Uri::builder().scheme(Scheme::HTTPS).authority(host.as_bytes());
         *request.uri_mut() = uri.path_and_query(self.target.clone()).build().unwrap_or_default();
@@ -71,7 +71,7 @@ impl Message<'_> {
         self.onward.peer.interim.as_ref().filter(|_| self.onward.version == Version::HTTP_11)
     }
 
-    fn say(&self, say: &mut dyn FnMut(&HeaderName, &HeaderValue)) {
+    fn say(&self, say: &mut dyn FnMut(&HeaderName, Value<'_>)) {
         self.onward.request(self.headers, self.token, say);
     }
 }

@@ -38,7 +38,7 @@ pub(crate) async fn handle(app: &App, request: &Request) -> Result<Response, Pro
 }
 
 async fn call(app: &App, token: &ReadyToken) -> Result<Reply, Problem> {
-    app.backend.protected(token.access_token()).await.map_err(Problem::Outage)
+    app.backend.protected(&token.access_token()).await.map_err(Problem::Outage)
 }
 
 /// Tries once more with a newer token, where there is one. The second answer stands, whatever it is.

@@ -83,8 +83,8 @@ pub(crate) fn wants(headers: &HeaderMap, option: &str) -> bool {
 }
 
 /// Writes a field.
-pub(crate) fn write(bytes: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-    let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+pub(crate) fn write(bytes: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    let name = name.as_str().as_bytes();
     bytes.reserve(name.len() + value.len() + 4);
     bytes.extend_from_slice(name);
     bytes.extend_from_slice(b": ");
@@ -95,7 +95,7 @@ pub(crate) fn write(bytes: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue)
 /// Writes fields, and the empty line that ends them.
 pub(crate) fn write_all(bytes: &mut Vec<u8>, fields: &HeaderMap) {
     for (name, value) in fields {
-        write(bytes, name, value);
+        write(bytes, name, value.as_bytes());
     }
     bytes.extend_from_slice(b"\r\n");
 }

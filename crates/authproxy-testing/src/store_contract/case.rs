@@ -75,7 +75,7 @@ impl<'a> Case<'a> {
     pub(super) fn new_session(&self, refresh_token: Option<RefreshToken>, handed_out: bool) -> NewSession {
         let now = self.now();
         let zones = zones(now);
-        let session = Session::new("user@example.com".into(), access_token(), zones, now, now.plus(LIFE));
+        let session = Session::new("user@example.com".into(), &access_token(), zones, now, now.plus(LIFE));
         NewSession { session, refresh_token, handed_out }
     }
 
@@ -97,11 +97,11 @@ impl<'a> Case<'a> {
         Opened { key, refresh_token }
     }
 
-    pub(super) async fn load(&self, key: &SessionKey) -> Option<Arc<Session>> {
+    pub(super) async fn load(&self, key: &SessionKey) -> Option<Session> {
         self.answered(self.store().load(key).await)
     }
 
-    pub(super) async fn loaded(&self, key: &SessionKey) -> Arc<Session> {
+    pub(super) async fn loaded(&self, key: &SessionKey) -> Session {
         self.load(key).await.unwrap_or_else(|| self.broken("load found no session"))
     }
 
@@ -148,7 +148,7 @@ impl<'a> Case<'a> {
 
     pub(super) fn successor(&self, current: &Session, refresh_token: RefreshToken) -> Commit {
         let now = self.now();
-        let session = Arc::new(current.succeeded_by(access_token(), zones(now), now, now.plus(LIFE)));
+        let session = current.succeeded_by(&access_token(), zones(now), now, now.plus(LIFE));
         Commit { session, refresh_token }
     }
 

@@ -20,7 +20,7 @@ pub async fn a_commit_is_the_next_version(store: &StoreUnderTest) {
     case.stored(&first.lease, commit.clone()).await;
     let loaded = case.loaded(&opened.key).await;
     case.check(loaded.version == Version(2) && loaded.standing == Standing::Live, &loaded);
-    let same = loaded.access_token.expose_secret() == commit.session.access_token.expose_secret();
+    let same = loaded.expose_secret() == commit.session.expose_secret();
     case.check(same, "another access token was published");
     let next = case.granted(&opened.key, LONG_LEASE, IfInDoubt::Report).await;
     case.check(next.lease.base == Version(2), next.lease);
@@ -122,7 +122,7 @@ pub async fn the_second_commit_on_a_version_is_superseded(store: &StoreUnderTest
     case.stored(&first.lease, commit.clone()).await;
     let committed = case.commit(&second.lease, superseded).await;
     let Committed::Superseded(newer) = committed else { case.broken(committed) };
-    let same = newer.access_token.expose_secret() == commit.session.access_token.expose_secret();
+    let same = newer.expose_secret() == commit.session.expose_secret();
     case.check(newer.version == Version(2) && same, newer);
     let next = case.granted(&opened.key, LONG_LEASE, IfInDoubt::Report).await;
     case.check(same_token(&next.refresh_token, &kept), "the superseded commit has replaced the refresh token");

@@ -82,7 +82,7 @@ struct Walk {
     key: SessionKey,
     model: Model,
     /// Every version so far.
-    sessions: Vec<Arc<Session>>,
+    sessions: Vec<Session>,
     /// The refresh token of the present version.
     token: authproxy_core::token::RefreshToken,
     /// Every grant so far, with its commit once that was made.
@@ -263,8 +263,8 @@ impl Refresher {
             1 => Abort::InDoubt,
             _ => {
                 let Ok(Some(current)) = self.store.load(&self.key).await else { return };
-                let (like, access) = (&like.session, like.session.access_token.clone());
-                let session = Arc::new(current.succeeded_by(access, like.zones, like.issued_at, like.ends_at));
+                let (like, access) = (&like.session, like.session.access_token());
+                let session = current.succeeded_by(&access, like.zones, like.issued_at, like.ends_at);
                 let commit = Commit { session, refresh_token: refresh_token() };
                 let committed = self.store.commit(lease, commit).await;
                 let stored = matches!(committed, Ok(Committed::Stored));

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -104,12 +104,12 @@ pub(crate) struct ReferenceStore {
 #[derive(Default)]
 struct State {
     records: HashMap<SessionKey, Record>,
-    first_seen: HashMap<SessionKey, Arc<Session>>,
+    first_seen: HashMap<SessionKey, Session>,
     handed_out: HashMap<String, HandedOut>,
 }
 
 struct Record {
-    session: Arc<Session>,
+    session: Session,
     refresh_token: Option<RefreshToken>,
     dead: Option<DeathReason>,
     doubt: Option<Timestamp>,
@@ -248,7 +248,7 @@ impl ReferenceStore {
 }
 
 impl Record {
-    fn new(session: Arc<Session>, refresh_token: Option<RefreshToken>) -> Self {
+    fn new(session: Session, refresh_token: Option<RefreshToken>) -> Self {
         Self {
             session,
             refresh_token,
@@ -261,7 +261,7 @@ impl Record {
     }
 
     fn stand(&mut self, standing: Standing) {
-        self.session = Arc::new(self.session.with_standing(standing));
+        self.session = self.session.with_standing(standing);
     }
 }
 
@@ -280,7 +280,7 @@ impl SessionStore for ReferenceStore {
             let victim = *state.records.keys().next().unwrap();
             state.records.remove(&victim);
         }
-        let session = Arc::new(new.session);
+        let session = new.session;
         if let (Some(token), true) = (&new.refresh_token, new.handed_out) {
             let handed_out = HandedOut { key: *key, version: session.version, exchanged: false };
             state.handed_out.insert(token.expose_secret().to_owned(), handed_out);
@@ -290,11 +290,11 @@ impl SessionStore for ReferenceStore {
         Ok(())
     }
 
-    fn peek(&self, key: &SessionKey) -> Option<Arc<Session>> {
+    fn peek(&self, key: &SessionKey) -> Option<Session> {
         self.state.lock().unwrap().first_seen.get(key).cloned().filter(|_| self.has(Flaw::PeekIsStale))
     }
 
-    async fn load(&self, key: &SessionKey) -> Result<Option<Arc<Session>>, StoreError> {
+    async fn load(&self, key: &SessionKey) -> Result<Option<Session>, StoreError> {
         Ok(self.state.lock().unwrap().records.get(key).map(|record| record.session.clone()))
     }
 

@@ -34,7 +34,7 @@ fn tokens(access_expires_at: Option<Timestamp>, refresh_expires_at: Option<Times
 /// Fresh until 96 s, ahead until 108 s, late until 120 s; the session ends at 240 s.
 fn session(standing: Standing) -> Session {
     let zones = Zones { refresh_at: at(96), wait_at: at(108), expires_at: at(120) };
-    Session::new("user".into(), AccessToken::new("access").unwrap(), zones, T0, at(240)).with_standing(standing)
+    Session::new("user".into(), &AccessToken::new("access").unwrap(), zones, T0, at(240)).with_standing(standing)
 }
 
 fn situation(now: Timestamp) -> Situation {
@@ -187,7 +187,7 @@ fn back_off_grows_and_leaves_time_for_further_tries() {
 #[test]
 fn a_token_that_arrives_nearly_expired_is_left_alone_for_a_second_at_least() {
     let zones = Zones { refresh_at: T0, wait_at: T0, expires_at: T0 };
-    let session = Session::new("user".into(), AccessToken::new("access").unwrap(), zones, T0, at(240));
+    let session = Session::new("user".into(), &AccessToken::new("access").unwrap(), zones, T0, at(240));
     assert_eq!(pause_after_success(&session, T0), Some(secs(1)));
     assert_eq!(pause_after_success(&super::tests::session(Standing::Live), T0), None);
 }

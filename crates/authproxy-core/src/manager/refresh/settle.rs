@@ -1,6 +1,6 @@
 //! What a flight writes down in the end: the new token set, or what is known about the old one.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{Flight, Granted, declined, failed};
 use crate::{
@@ -22,7 +22,7 @@ impl Flight {
         let now = self.manager.clock.now();
         let zones = policy::zones(&self.manager.config, &self.key, &tokens, now);
         let ends_at = policy::ends_at(&self.manager.config, &tokens, self.seen.opened_at, Some(self.seen.ends_at), now);
-        let session = Arc::new(self.seen.succeeded_by(tokens.access_token, zones, now, ends_at));
+        let session = self.seen.succeeded_by(&tokens.access_token, zones, now, ends_at);
         let refresh_token = tokens.refresh_token.unwrap_or(granted.refresh_token);
         self.commit_session(&granted.lease, session, refresh_token).await
     }
@@ -32,7 +32,7 @@ impl Flight {
         let seen = &self.seen;
         let now = self.manager.clock.now();
         let due = Zones { refresh_at: now.min(seen.zones.wait_at), ..seen.zones };
-        let session = Arc::new(seen.succeeded_by(seen.access_token.clone(), due, seen.issued_at, seen.ends_at));
+        let session = seen.succeeded_by(&seen.access_token(), due, seen.issued_at, seen.ends_at);
         match self.commit_session(lease, session, rotated).await {
             Outcome::Ready(session) if !self.salvaged => {
                 let manager = self.manager.clone();
@@ -45,14 +45,14 @@ impl Flight {
         }
     }
 
-    async fn commit_session(&self, lease: &Lease, session: Arc<Session>, refresh_token: RefreshToken) -> Outcome {
+    async fn commit_session(&self, lease: &Lease, session: Session, refresh_token: RefreshToken) -> Outcome {
         let _debt = self.manager.left_over.unsaved();
         let commit = Commit { session: session.clone(), refresh_token: refresh_token.clone() };
         match self.manager.with_store(|| self.manager.store.commit(lease, commit.clone())).await {
             Ok(Committed::Stored) => Outcome::Ready(session),
             Ok(Committed::Superseded(newer)) => Outcome::Ready(newer),
             Ok(Committed::Gone) => {
-                self.manager.revoke_later(session.access_token.clone(), Some(refresh_token));
+                self.manager.revoke_later(session.access_token(), Some(refresh_token));
                 Outcome::Missing
             }
             Err(_) => {
@@ -60,7 +60,7 @@ impl Flight {
                 if self.manager.save_later(*lease, unsaved) {
                     return Outcome::Ready(session);
                 }
-                self.manager.revoke_later(session.access_token.clone(), Some(refresh_token));
+                self.manager.revoke_later(session.access_token(), Some(refresh_token));
                 Outcome::Missing
             }
         }

@@ -1,43 +1,46 @@
 //! [`Bucket`]: six slots in a cache line, and a further bucket for what does not fit.
 
 use std::{
+    array,
     iter::{from_fn, successors},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
 };
 
-use arc_swap::{ArcSwapOption, Guard};
+use arc_swap::{ArcSwapAny, Guard};
 use once_cell::race::OnceBox;
 
 use super::Indexed;
+#[cfg(target_pointer_width = "64")]
+use crate::session::SessionBlock;
 
 const SLOTS: usize = 6;
+
+type Slot<T> = ArcSwapAny<Option<T>>;
 
 /// Sessions whose keys begin alike. Methods that take a lock's holder for granted say so.
 ///
 /// A tag only says where to look: what a reader returns is what names the key that it asked for, so it may read tags
 /// and slots while they change.
 #[repr(align(64))]
-pub(super) struct Bucket<T> {
+pub(super) struct Bucket<T: Indexed> {
     /// A byte of each slot's key, never zero; zero where the slot is free.
     tags: AtomicU64,
-    slots: [ArcSwapOption<T>; SLOTS],
+    slots: [Slot<T>; SLOTS],
     next: OnceBox<Self>,
 }
 
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Bucket<u8>>() == 64, "a bucket is one cache line");
+const _: () = assert!(size_of::<Bucket<SessionBlock>>() == 64, "a bucket is one cache line");
 
-impl<T> Default for Bucket<T> {
+impl<T: Indexed> Default for Bucket<T> {
     fn default() -> Self {
-        Self { tags: AtomicU64::default(), slots: Default::default(), next: OnceBox::default() }
+        let slots = array::from_fn(|_| Slot::new(None));
+        Self { tags: AtomicU64::default(), slots, next: OnceBox::default() }
     }
 }
 
 impl<T: Indexed> Bucket<T> {
-    pub(super) fn read<R>(&self, key: &T::Key, read: impl Fn(&Arc<T>) -> R) -> Option<R> {
+    pub(super) fn read<R>(&self, key: &T::Key, read: impl Fn(&T) -> R) -> Option<R> {
         self.chain().find_map(|bucket| {
             bucket.tagged(key).find_map(|slot| {
                 let session = slot.load();
@@ -53,12 +56,12 @@ impl<T: Indexed> Bucket<T> {
     }
 
     /// What stands where this key's session would: nearly always it is that one.
-    pub(super) fn guess(&self, key: &T::Key) -> Option<Guard<Option<Arc<T>>>> {
-        self.tagged(key).next().map(ArcSwapOption::load)
+    pub(super) fn guess(&self, key: &T::Key) -> Option<Guard<Option<T>>> {
+        self.tagged(key).next().map(Slot::load)
     }
 
     /// Puts a session in the place of its earlier version, which is returned, or into a free slot. Under the lock.
-    pub(super) fn insert(&self, session: Arc<T>) -> Option<Arc<T>> {
+    pub(super) fn insert(&self, session: T) -> Option<T> {
         if let Some((bucket, place)) = self.place_of(session.key()) {
             return bucket.slots[place].swap(Some(session));
         }
@@ -70,14 +73,14 @@ impl<T: Indexed> Bucket<T> {
     }
 
     /// Empties the slot of this key. Under the lock.
-    pub(super) fn remove(&self, key: &T::Key) -> Option<Arc<T>> {
+    pub(super) fn remove(&self, key: &T::Key) -> Option<T> {
         let (bucket, place) = self.place_of(key)?;
         bucket.tag(place, 0);
         bucket.slots[place].swap(None)
     }
 
-    pub(super) fn sessions(&self) -> impl Iterator<Item = Arc<T>> {
-        self.chain().flat_map(|bucket| bucket.slots.iter().filter_map(ArcSwapOption::load_full))
+    pub(super) fn sessions(&self) -> impl Iterator<Item = T> {
+        self.chain().flat_map(|bucket| bucket.slots.iter().filter_map(Slot::load_full))
     }
 
     fn place_of(&self, key: &T::Key) -> Option<(&Self, usize)> {
@@ -104,7 +107,7 @@ impl<T: Indexed> Bucket<T> {
 
     /// The slots whose tag is that of this key. All are compared at once: a byte that is equal becomes zero, and its
     /// highest bit is then the only one that is left of it.
-    fn tagged(&self, key: &T::Key) -> impl Iterator<Item = &ArcSwapOption<T>> {
+    fn tagged(&self, key: &T::Key) -> impl Iterator<Item = &Slot<T>> {
         const LOW: u64 = u64::from_ne_bytes([0x7F; 8]);
         let differing = self.tags.load(Ordering::Acquire) ^ u64::from_ne_bytes([tag::<T>(key); 8]);
         let mut equal = !(((differing & LOW) + LOW) | differing | LOW);
@@ -127,6 +130,6 @@ fn tag<T: Indexed>(key: &T::Key) -> u8 {
     T::spread(key).to_le_bytes()[7] | 1
 }
 
-fn is_of<T: Indexed>(key: &T::Key, session: Option<&Arc<T>>) -> bool {
+fn is_of<T: Indexed>(key: &T::Key, session: Option<&T>) -> bool {
     session.is_some_and(|session| session.key() == key)
 }

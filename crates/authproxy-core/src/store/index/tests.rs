@@ -2,10 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
@@ -14,11 +11,11 @@ use proptest::{collection::vec, prelude::*};
 use super::{LOAD, MANY, SEGMENT};
 use crate::{
     clock::Timestamp,
-    session::{Session, SessionKey, Version, Zones},
+    session::{Session, SessionBlock, SessionKey, Version, Zones},
     token::AccessToken,
 };
 
-type Index = super::Index<Session>;
+type Index = super::Index<SessionBlock>;
 
 /// A key whose hash is `hash`, so that a test may say which bucket it falls into.
 fn key(hash: u64, rest: u8) -> SessionKey {
@@ -30,16 +27,15 @@ fn spread(number: u64) -> SessionKey {
     key((number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32), 0)
 }
 
-fn session(key: SessionKey, version: u64) -> Arc<Session> {
+fn session(key: SessionKey, version: u64) -> SessionBlock {
     let at = Timestamp::from_secs(1);
     let zones = Zones { refresh_at: at, wait_at: at, expires_at: at };
-    let mut session = Session::new("user".into(), AccessToken::new("access").unwrap(), zones, at, at);
-    (session.key, session.version) = (key, Version(version));
-    Arc::new(session)
+    let session = Session::new("user".into(), &AccessToken::new("access").unwrap(), zones, at, at);
+    session.numbered(key, Version(version)).0
 }
 
 fn found(index: &Index, key: &SessionKey) -> Option<u64> {
-    index.get(key).map(|session| {
+    index.get(key).map(Session).map(|session| {
         assert_eq!(session.key, *key, "another key's session");
         session.version.0
     })
@@ -107,9 +103,9 @@ fn a_session_that_was_expected_is_let_go() {
     let index = Index::new(10);
     index.insert(session(spread(1), 1));
     index.expect(&[spread(1), spread(2), spread(1)]);
-    let latest = Arc::downgrade(&index.get(&spread(1)).unwrap());
+    let latest = index.get(&spread(1)).unwrap();
     drop(index.remove(&spread(1)));
-    assert!(latest.upgrade().is_none());
+    assert_eq!(SessionBlock::strong_count(&latest), 1);
 }
 
 #[test]
@@ -118,10 +114,10 @@ fn a_session_that_is_taken_out_is_let_go() {
     let kept = session(spread(1), 1);
     index.insert(kept.clone());
     index.insert(session(spread(1), 2));
-    assert_eq!(Arc::strong_count(&kept), 1, "a replaced version");
-    let latest = Arc::downgrade(&index.get(&spread(1)).unwrap());
+    assert_eq!(SessionBlock::strong_count(&kept), 1, "a replaced version");
+    let latest = index.get(&spread(1)).unwrap();
     drop(index.remove(&spread(1)));
-    assert!(latest.upgrade().is_none(), "a removed session");
+    assert_eq!(SessionBlock::strong_count(&latest), 1, "a removed session");
 }
 
 #[test]
@@ -216,7 +212,7 @@ fn writers_of_different_keys_lose_nothing_of_each_other() {
                 for number in (writer..4_000).step_by(4) {
                     index.insert(session(spread(number), number));
                     if number % 3 == 0 {
-                        assert_eq!(index.remove(&spread(number)).unwrap().version, Version(number));
+                        assert_eq!(Session(index.remove(&spread(number)).unwrap()).version, Version(number));
                     }
                 }
             });
@@ -262,7 +258,7 @@ proptest! {
                     map.insert(key, version);
                 }
                 Step::Remove(key) => {
-                    let removed = index.remove(&key).map(|session| session.version.0);
+                    let removed = index.remove(&key).map(|session| Session(session).version.0);
                     prop_assert_eq!(removed, map.remove(&key));
                 }
                 Step::Expect(keys) => index.expect(&keys),

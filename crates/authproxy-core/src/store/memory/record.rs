@@ -81,13 +81,7 @@ impl Record {
         self.refresh_token.as_ref().map(Packed::unpack)
     }
 
-    pub(super) fn begin(
-        &mut self,
-        published: &mut Arc<Session>,
-        key: SessionKey,
-        begin: Begin,
-        now: Timestamp,
-    ) -> Begun {
+    pub(super) fn begin(&mut self, published: &mut Session, key: SessionKey, begin: Begin, now: Timestamp) -> Begun {
         if let Some(reason) = self.dead {
             return Begun::Dead(reason);
         }
@@ -118,7 +112,7 @@ impl Record {
         Begun::Granted { lease, refresh_token, first_intent }
     }
 
-    pub(super) fn commit(&mut self, published: &mut Arc<Session>, lease: &Lease, commit: Commit) -> Committed {
+    pub(super) fn commit(&mut self, published: &mut Session, lease: &Lease, commit: Commit) -> Committed {
         let attempt = lease.attempt.0.to_le_bytes();
         if self.committed.contains(&Some(attempt)) {
             return Committed::Stored;
@@ -134,7 +128,7 @@ impl Record {
         Committed::Stored
     }
 
-    pub(super) fn abort(&mut self, published: &mut Arc<Session>, lease: &Lease, abort: Abort) -> Aborted {
+    pub(super) fn abort(&mut self, published: &mut Session, lease: &Lease, abort: Abort) -> Aborted {
         if published.version > lease.base {
             return Aborted::Newer(published.clone());
         }
@@ -160,19 +154,19 @@ impl Record {
 
 /// The next version as it is kept where `published` is. One that a caller made of it is so already, one that a caller
 /// made of nothing is not.
-fn kept_like(published: &Session, next: Arc<Session>) -> Arc<Session> {
+fn kept_like(published: &Session, next: Session) -> Session {
     let same_record = match (&published.record, &next.record) {
         (Some(kept), Some(stamped)) => Arc::ptr_eq(kept, stamped),
         _ => false,
     };
     match &published.record {
-        Some(record) if !same_record => Arc::new(next.kept_with(published.key, record.clone())),
+        Some(record) if !same_record => next.kept_with(published.key, record.clone()),
         _ => next,
     }
 }
 
-fn stand(published: &mut Arc<Session>, standing: Standing) {
+fn stand(published: &mut Session, standing: Standing) {
     if published.standing != standing {
-        *published = Arc::new(published.with_standing(standing));
+        *published = published.with_standing(standing);
     }
 }

@@ -21,7 +21,7 @@ impl SessionStore for RedisStore {
         self.listen();
         self.heal();
         let ticket = self.near.ticket(key);
-        let session = Arc::new(new.session.kept_under(*key));
+        let session = new.session.kept_under(*key);
         self.records.create(key, new).await?;
         self.near.fill(&ticket, session);
         Ok(())
@@ -35,15 +35,15 @@ impl SessionStore for RedisStore {
         self.near.expect(keys);
     }
 
-    fn peek(&self, key: &SessionKey) -> Option<Arc<Session>> {
+    fn peek(&self, key: &SessionKey) -> Option<Session> {
         self.near.peek(key)
     }
 
-    fn last_known(&self, key: &SessionKey) -> Option<Arc<Session>> {
+    fn last_known(&self, key: &SessionKey) -> Option<Session> {
         self.near.last_known(key)
     }
 
-    async fn load(&self, key: &SessionKey) -> Result<Option<Arc<Session>>, StoreError> {
+    async fn load(&self, key: &SessionKey) -> Result<Option<Session>, StoreError> {
         self.listen();
         let (records, key) = (&self.records, *key);
         let read = || {
@@ -74,7 +74,7 @@ impl SessionStore for RedisStore {
         match &committed {
             Committed::Stored if session.version == lease.base.next() => {
                 let stamped = session.key == *key;
-                let session = if stamped { session } else { Arc::new(session.kept_under(*key)) };
+                let session = if stamped { session } else { session.kept_under(*key) };
                 self.near.fill(&ticket, session);
             }
             // Redis counts on from what it had.

@@ -123,7 +123,7 @@ impl NearCache {
     }
 
     /// The session, where it was confirmed within `near_ttl` and nothing speaks against it.
-    pub(super) fn peek(&self, key: &SessionKey) -> Option<Arc<Session>> {
+    pub(super) fn peek(&self, key: &SessionKey) -> Option<Session> {
         if !self.serves() {
             return None;
         }
@@ -138,7 +138,7 @@ impl NearCache {
     }
 
     /// The session as Redis last had it, for one who could not ask: only where its token may still be handed out.
-    pub(super) fn last_known(&self, key: &SessionKey) -> Option<Arc<Session>> {
+    pub(super) fn last_known(&self, key: &SessionKey) -> Option<Session> {
         if !self.serves() {
             return None;
         }
@@ -159,7 +159,7 @@ impl NearCache {
     }
 
     /// Remembers what Redis has; returns the newest that is known.
-    pub(super) fn fill(&self, ticket: &Ticket, session: Arc<Session>) -> Arc<Session> {
+    pub(super) fn fill(&self, ticket: &Ticket, session: Session) -> Session {
         let name = Name(ticket.key.name());
         let partition = self.partition(&name.0);
         let state = partition.lock();
@@ -175,7 +175,7 @@ impl NearCache {
         if !state.is_current(ticket.changes, &name, session.version) {
             return session;
         }
-        match known.filter(|entry| Arc::ptr_eq(&entry.session, &session)) {
+        match known.filter(|entry| entry.session.is_same(&session)) {
             Some(entry) => {
                 entry.confirm(ticket, self.tick());
                 self.remembered.used(&name);

@@ -198,7 +198,7 @@ pub(super) fn exchanged(record: &[u8], presented: &Fingerprint, current: &Finger
 
 /// Seals what is published of a session, for `version`.
 pub(super) fn seal_session(envelope: &Envelope, key: &SessionKey, version: Version, session: &Session) -> Vec<u8> {
-    let (user, token) = (session.user.as_bytes(), session.access_token.expose_secret().as_bytes());
+    let (user, token) = (session.user.as_bytes(), session.expose_secret().as_bytes());
     let mut plain = Zeroizing::new(Vec::with_capacity(1 + TIMES * 8 + 4 + user.len() + token.len()));
     plain.push(SESSION);
     let zones = session.zones;
@@ -244,7 +244,7 @@ fn open_session(
     let user = std::str::from_utf8(fields.take(user)?).map_err(|_| Unreadable::Contents)?;
     let token = std::str::from_utf8(fields.0).map_err(|_| Unreadable::Contents)?;
     let access_token = AccessToken::new(token).map_err(|_| Unreadable::Contents)?;
-    Ok((Session::new(user.into(), access_token, zones, issued_at, ends_at), opened_at))
+    Ok((Session::new(user.into(), &access_token, zones, issued_at, ends_at), opened_at))
 }
 
 /// Opens a refresh token that was sealed for `version`.

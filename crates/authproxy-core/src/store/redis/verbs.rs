@@ -80,7 +80,7 @@ impl SessionStore for Records {
         Ok(())
     }
 
-    async fn load(&self, key: &SessionKey) -> Result<Option<Arc<Session>>, StoreError> {
+    async fn load(&self, key: &SessionKey) -> Result<Option<Session>, StoreError> {
         if let Some(idle_timeout) = self.idle_timeout {
             return Ok(self.touch(key, idle_timeout).await?);
         }
@@ -238,7 +238,7 @@ impl Records {
     }
 
     /// Loads a session and records that it is used, unless it was left for too long: it then says so.
-    async fn touch(&self, key: &SessionKey, idle_timeout: Duration) -> Result<Option<Arc<Session>>, Failure> {
+    async fn touch(&self, key: &SessionKey, idle_timeout: Duration) -> Result<Option<Session>, Failure> {
         let (write_after, left_after) = (millis(idle_timeout / USES_PER_IDLE_TIMEOUT), millis(idle_timeout));
         let arguments = [write_after.as_bytes(), left_after.as_bytes()];
         let mut reply = self.run(&self.scripts.touch, key, &arguments, REPEATABLE).await?;
@@ -337,17 +337,17 @@ impl Records {
         }
     }
 
-    fn session_in(&self, key: &SessionKey, reply: &mut Reply) -> Result<Option<Arc<Session>>, Failure> {
+    fn session_in(&self, key: &SessionKey, reply: &mut Reply) -> Result<Option<Session>, Failure> {
         let bytes = reply.bytes()?;
         Ok(self.session(key, &bytes, reply.node()))
     }
 
     /// The session in a record; `None`, and counted, when it cannot be opened.
-    fn session(&self, key: &SessionKey, bytes: &[u8], node: &Node) -> Option<Arc<Session>> {
+    fn session(&self, key: &SessionKey, bytes: &[u8], node: &Node) -> Option<Session> {
         self.session_used_at(key, bytes, node, self.clock.now())
     }
 
-    fn session_used_at(&self, key: &SessionKey, bytes: &[u8], node: &Node, used_at: Timestamp) -> Option<Arc<Session>> {
+    fn session_used_at(&self, key: &SessionKey, bytes: &[u8], node: &Node, used_at: Timestamp) -> Option<Session> {
         let opened = Record::parse(bytes).and_then(|record| {
             let Some(record) = record else { return Ok(None) };
             let standing = match record.standing {
@@ -357,7 +357,7 @@ impl Records {
             record.open_session(&self.envelope, key, standing, used_at).map(Some)
         });
         match opened {
-            Ok(session) => session.map(Arc::new),
+            Ok(session) => session,
             Err(unreadable) => {
                 self.nothing_in(key, unreadable);
                 None

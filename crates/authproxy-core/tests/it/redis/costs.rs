@@ -98,7 +98,7 @@ async fn the_bytes_of_a_session_with_tokens_of_800_bytes_are_few() {
     let store = store(&server.url()).await;
     let (key, now) = (SessionId::random().key(), SystemClock::new().now());
     let access_token = AccessToken::new(&"a".repeat(800)).unwrap();
-    let session = Session::new(super::USER.into(), access_token, zones(), now, now.plus(Duration::from_secs(600)));
+    let session = Session::new(super::USER.into(), &access_token, zones(), now, now.plus(Duration::from_secs(600)));
     let refresh_token = RefreshToken::new(&"r".repeat(800)).ok();
     store.create(&key, NewSession { session, refresh_token, handed_out: false }).await.unwrap();
     let mut bytes = Vec::new();

@@ -119,7 +119,7 @@ async fn what_a_failover_has_lost_is_written_again_by_the_node_that_wrote_it() {
     })
     .await;
     let current = witness.load(&rotated).await.unwrap().unwrap();
-    assert_eq!(current.access_token.expose_secret(), second.access_token.expose_secret());
+    assert_eq!(current.expose_secret(), second.expose_secret());
     refresh(&witness, &rotated).await;
     refresh(&witness, &opened).await;
 }

@@ -26,7 +26,7 @@ use super::{begin_on, found_again, open, refresh, store, successor};
 struct Load {
     stop: Arc<AtomicBool>,
     refreshes: Arc<AtomicUsize>,
-    tasks: JoinSet<(SessionKey, Arc<Session>)>,
+    tasks: JoinSet<(SessionKey, Session)>,
 }
 
 impl Load {
@@ -48,7 +48,7 @@ impl Load {
     }
 
     /// Ends the load; every session as its task saw it last.
-    async fn end(self) -> Vec<(SessionKey, Arc<Session>)> {
+    async fn end(self) -> Vec<(SessionKey, Session)> {
         self.stop.store(true, Ordering::SeqCst);
         self.tasks.join_all().await
     }
@@ -58,10 +58,10 @@ impl Load {
 async fn keep_refreshing(
     store: Arc<RedisStore>,
     key: SessionKey,
-    mut session: Arc<Session>,
+    mut session: Session,
     stop: Arc<AtomicBool>,
     refreshes: Arc<AtomicUsize>,
-) -> (SessionKey, Arc<Session>) {
+) -> (SessionKey, Session) {
     while !stop.load(Ordering::SeqCst) {
         let mut begin = begin_on(session.version);
         begin.doubt = IfInDoubt::Grant;
@@ -94,7 +94,7 @@ async fn nothing_is_lost(store: &RedisStore, load: Load) {
     for (key, last) in load.end().await {
         let stored = found_again(store, &key).await;
         assert_eq!(stored.version, last.version);
-        assert_eq!(stored.access_token.expose_secret(), last.access_token.expose_secret());
+        assert_eq!(stored.expose_secret(), last.expose_secret());
     }
 }
 

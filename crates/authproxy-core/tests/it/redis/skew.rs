@@ -45,7 +45,7 @@ async fn a_node_whose_clock_is_behind_keeps_its_sessions_as_long() {
     let now = clock.now();
     let mut new = super::new_session(false);
     new.session =
-        new.session.succeeded_by(super::access_token(), super::zones(), now, now.plus(Duration::from_secs(60)));
+        new.session.succeeded_by(&super::access_token(), super::zones(), now, now.plus(Duration::from_secs(60)));
     node.create(&authproxy_core::SessionId::random().key(), new).await.unwrap();
     let left: i64 = server.cli(&["PTTL", &server.cli(&["KEYS", "ap:{*"]).await]).await.parse().unwrap();
     assert!((300_000..=360_000).contains(&left), "{left} ms");

@@ -38,7 +38,7 @@ fn forwarded(route: &RouteConfig, trusted: bool, fields: &[(&str, &str)]) -> Vec
         authority: &authority,
     };
     let mut headers = HeaderMap::new();
-    onward.request(&browsers, None, &mut |name, value| _ = headers.append(name, value.clone()));
+    onward.request(&browsers, None, &mut |name, value| _ = headers.append(name, value.to_header()));
     for always in ["via", "x-request-id", "traceparent"] {
         assert!(headers.remove(always).is_some(), "{always}");
     }

@@ -1,9 +1,9 @@
 //! A request as it is written (RFC 9112, section 3).
 
-use http::{HeaderName, HeaderValue, Method, uri::PathAndQuery};
+use http::{HeaderName, Method, uri::PathAndQuery};
 use http_body::Body as _;
 
-use super::super::upload::Upload;
+use super::super::{headers::Value, upload::Upload};
 use crate::http1::fields;
 
 /// Room for the head of most requests, with an access token.
@@ -24,14 +24,14 @@ impl<'a> Outgoing<'a> {
         method: &'a Method,
         target: &PathAndQuery,
         body: Upload,
-        say: impl FnOnce(&mut dyn FnMut(&HeaderName, &HeaderValue)),
+        say: impl FnOnce(&mut dyn FnMut(&HeaderName, Value<'_>)),
     ) -> Self {
         let mut bytes = Vec::with_capacity(USUAL_HEAD);
         bytes.extend_from_slice(method.as_str().as_bytes());
         bytes.push(b' ');
         bytes.extend_from_slice(target.as_str().as_bytes());
         bytes.extend_from_slice(b" HTTP/1.1\r\n");
-        say(&mut |name, value| fields::write(&mut bytes, name, value));
+        say(&mut |name, value| fields::write(&mut bytes, name, value.as_bytes()));
         let takes_body = [Method::POST, Method::PUT, Method::PATCH].contains(method);
         match body.size_hint().exact() {
             Some(0) if !takes_body => {}

@@ -107,7 +107,7 @@ impl Outgoing {
         } else if asked.is_head || status == StatusCode::NOT_MODIFIED {
             // What a GET would be answered with, as far as that is known (RFC 9110, section 8.6).
             match (answer.headers.get(CONTENT_LENGTH), body.size_hint().exact()) {
-                (Some(length), _) => fields::write(&mut out.bytes, &CONTENT_LENGTH, length),
+                (Some(length), _) => fields::write(&mut out.bytes, &CONTENT_LENGTH, length.as_bytes()),
                 (None, Some(length @ 1..)) => out.content_length(length),
                 _ => {}
             }
@@ -145,7 +145,7 @@ impl Outgoing {
                 says_connection = true;
                 self.keeps_alive &= !fields::wants(headers, "close");
             }
-            fields::write(&mut self.bytes, name, value);
+            fields::write(&mut self.bytes, name, value.as_bytes());
         }
         says_connection
     }

@@ -18,7 +18,7 @@ fn key() -> SessionKey {
 
 fn session() -> Session {
     let zones = Zones { refresh_at: START.plus(KEPT), wait_at: UNTIL, expires_at: UNTIL };
-    Session::new("u".into(), AccessToken::new("access").unwrap(), zones, START, UNTIL)
+    Session::new("u".into(), &AccessToken::new("access").unwrap(), zones, START, UNTIL)
 }
 
 fn place() -> Place {

@@ -1,10 +1,7 @@
 //! [`Entry`]: one remembered version of a session, and how far it may be believed.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -17,7 +14,7 @@ const NEVER: u64 = 0;
 /// A session as Redis had it. Changed under its partition's lock only; read without it.
 pub(super) struct Entry {
     pub(super) name: Name,
-    pub(super) session: Arc<Session>,
+    pub(super) session: Session,
     /// When the command was sent that this is the latest answer to, in milliseconds.
     confirmed_at: AtomicU64,
     /// The partition's epoch at that moment, or [`NEVER`] once Redis has told of a change.
@@ -28,7 +25,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(session: Arc<Session>, ticket: &Ticket, now: u64) -> Self {
+    pub(super) fn new(session: Session, ticket: &Ticket, now: u64) -> Self {
         Self {
             name: Name(ticket.key.name()),
             session,
@@ -73,7 +70,7 @@ impl Entry {
 
     /// What to remember instead, now that `read` was asked for at `tick`: this very session where nothing is new, with
     /// what its browser was told and how it was used here.
-    pub(super) fn succeeded_by(&self, read: Arc<Session>, tick: u64) -> Arc<Session> {
+    pub(super) fn succeeded_by(&self, read: Session, tick: u64) -> Session {
         self.session.used_as(&read);
         if read.version != self.session.version {
             read.used_as(&self.session);
@@ -82,6 +79,6 @@ impl Entry {
         if read.standing == self.session.standing || tick < self.asked.load(Ordering::Relaxed) {
             return self.session.clone();
         }
-        Arc::new(self.session.with_standing(read.standing))
+        self.session.with_standing(read.standing)
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 const WAIT_WHILE_FAILING: Duration = Duration::from_millis(50);
 
 /// What Redis says of a session.
-pub(in super::super) type Answer = Result<Option<Arc<Session>>, StoreError>;
+pub(in super::super) type Answer = Result<Option<Session>, StoreError>;
 
 /// A load that others may join.
 pub(super) struct UnderWay {

@@ -10,7 +10,7 @@ use moka::policy::EvictionPolicy;
 
 use super::{Name, entry::Entry};
 use crate::{
-    session::Session,
+    session::SessionBlock,
     store::{
         index::{Index, Indexed},
         key_hasher::KeyHasher,
@@ -21,7 +21,7 @@ use crate::{
 const ENTRY_BYTES: u32 = 704;
 
 pub(super) struct Remembered {
-    index: Arc<Index<Entry>>,
+    index: Arc<Index<Arc<Entry>>>,
     order: moka::sync::Cache<Name, Arc<Entry>, KeyHasher>,
 }
 
@@ -92,7 +92,7 @@ impl Remembered {
     }
 }
 
-impl Indexed for Entry {
+impl Indexed for Arc<Entry> {
     type Key = Name;
 
     fn key(&self) -> &Name {
@@ -103,17 +103,17 @@ impl Indexed for Entry {
         key.spread()
     }
 
-    const PLACES: usize = 1 + Session::PLACES;
+    const PLACES: usize = 1 + SessionBlock::PLACES;
 
     fn glance(&self, place: usize) -> u64 {
         match place.checked_sub(1) {
             None => self.name.spread() ^ self.confirmed_at().as_millis(),
-            Some(place) => self.session.glance(place),
+            Some(place) => self.session.0.glance(place),
         }
     }
 }
 
 fn weight(entry: &Entry) -> u32 {
-    let bytes = entry.session.access_token.expose_secret().len() + entry.session.user.len();
+    let bytes = entry.session.expose_authorization().len() + entry.session.user.len();
     u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(ENTRY_BYTES)
 }

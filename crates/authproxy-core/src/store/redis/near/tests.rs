@@ -39,18 +39,17 @@ impl World {
     }
 
     /// What Redis has, at this version.
-    fn session(&self, version: u64) -> Arc<Session> {
+    fn session(&self, version: u64) -> Session {
         let now = self.clock.now();
         let expires_at = now.plus(LIFE);
         let zones = Zones { refresh_at: expires_at, wait_at: expires_at, expires_at };
         let token = AccessToken::new(&format!("access-{version}")).unwrap();
-        let mut session = Session::new("user".into(), token, zones, now, now.plus(10 * LIFE)).kept_under(self.key);
-        session.version = Version(version);
-        Arc::new(session)
+        let session = Session::new("user".into(), &token, zones, now, now.plus(10 * LIFE));
+        session.numbered(self.key, Version(version))
     }
 
     /// A load that nothing crosses.
-    fn load(&self, version: u64) -> Arc<Session> {
+    fn load(&self, version: u64) -> Session {
         let ticket = self.near.ticket(&self.key);
         self.near.fill(&ticket, self.session(version))
     }
@@ -205,7 +204,7 @@ fn the_last_known_session_is_served_up_to_stale_max_and_only_while_its_token_is_
     let world = World::new();
     let ticket = world.near.ticket(&world.key);
     let dead = world.session(1).with_standing(Standing::Dead(DeathReason::Rejected));
-    world.near.fill(&ticket, Arc::new(dead));
+    world.near.fill(&ticket, dead);
     assert_eq!((world.peeked(), world.last_known()), (Some(1), None));
 }
 
@@ -222,13 +221,13 @@ fn a_session_that_is_confirmed_keeps_its_marks_and_a_new_standing_is_taken_over(
     let ticket = world.near.ticket(&world.key);
     let first = world.load(2);
     let again = world.load(2);
-    assert!(Arc::ptr_eq(&first, &again), "what its browser was told is kept with it");
+    assert!(first.is_same(&again), "what its browser was told is kept with it");
 
     let doubtful = world.session(2).with_standing(Standing::InDoubt { since: world.clock.now() });
-    let before = world.near.fill(&ticket, Arc::new(world.session(2).with_standing(doubtful.standing)));
+    let before = world.near.fill(&ticket, world.session(2).with_standing(doubtful.standing));
     assert_eq!(before.standing, Standing::Live, "a late read of the same version changes nothing");
     let ticket = world.near.ticket(&world.key);
-    let after = world.near.fill(&ticket, Arc::new(doubtful));
+    let after = world.near.fill(&ticket, doubtful);
     assert!(matches!(after.standing, Standing::InDoubt { .. }));
     assert_eq!(world.near.peek(&world.key).unwrap().standing, after.standing);
 }
@@ -251,7 +250,7 @@ fn the_memory_is_bounded_and_what_was_used_last_is_kept() {
     let keys: Vec<_> = (0..1000).map(|number: u64| SessionKey::spreading(number << 20, 1)).collect();
     for key in &keys {
         let ticket = world.near.ticket(key);
-        world.near.fill(&ticket, Arc::new(world.session(1).kept_under(*key)));
+        world.near.fill(&ticket, world.session(1).kept_under(*key));
         world.near.maintain();
     }
     let kept = keys.iter().filter(|key| world.near.peek(key).is_some()).count();
@@ -268,7 +267,7 @@ fn what_is_confirmed_counts_as_used() {
     for number in 0..1000_u64 {
         let key = SessionKey::spreading(number << 20, 1);
         let ticket = world.near.ticket(&key);
-        world.near.fill(&ticket, Arc::new(world.session(1).kept_under(key)));
+        world.near.fill(&ticket, world.session(1).kept_under(key));
         if number % 50 == 0 {
             world.load(1);
         }
@@ -288,7 +287,7 @@ fn however_fills_ends_and_forgetting_cross_what_is_read_is_what_is_counted() {
                 for step in 0..6_000_u64 {
                     let key = keys[usize::try_from(step * (7 + writer) % 60).unwrap()];
                     let ticket = world.near.ticket(&key);
-                    let session = Arc::new(world.session(1 + step % 3).kept_under(key));
+                    let session = world.session(1 + step % 3).kept_under(key);
                     match step % 11 {
                         0 => world.near.changed(key.name(), OVER),
                         1 => world.near.maintain(),

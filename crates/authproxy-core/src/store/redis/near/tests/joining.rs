@@ -97,7 +97,7 @@ async fn nobody_joins_a_question_that_is_older_than_near_ttl_and_with_zero_nobod
     asked.answer(Ok(Some(world.session(2))));
     asked.answer(Ok(Some(world.session(2))));
     let (first, second) = (first.await.unwrap().unwrap(), second.await.unwrap().unwrap());
-    assert!(Arc::ptr_eq(&first, &second), "what its browser was told is kept even so");
+    assert!(first.is_same(&second), "what its browser was told is kept even so");
 }
 
 #[tokio::test(start_paused = true)]
