@@ -22,13 +22,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// of the system when there is much to do.
 const EVENT_INTERVAL: u32 = 127;
 
-/// How many events are taken at once. What they have brought is still in a cache when it is sent on: 0.8 of the CPU a
-/// request with 1,000 connections, 0.98 with 64. And as many buffers of another core may be given back before the kernel
-/// interrupts that core to fetch them (half of `net.core.skb_defer_max`), which costs 12 us on a virtual machine. 64 are as
-/// dear as tokio's 1,024, 24 cost 3% (`scripts/bench --section forward --only authproxy --other-authproxy FILE --rate 0
-/// --connections 1000`).
-const EVENTS_AT_ONCE: usize = 32;
-
 thread_local! {
     static HERE: Cell<usize> = const { Cell::new(0) };
 }
@@ -80,11 +73,7 @@ impl Workers {
         let stop = CancellationToken::new();
         let mut workers = Self { stop: Some(stop.clone().drop_guard()), workers: Vec::new() };
         for number in 0..count.get() {
-            let runtime = Builder::new_current_thread()
-                .enable_all()
-                .event_interval(EVENT_INTERVAL)
-                .max_io_events_per_tick(EVENTS_AT_ONCE)
-                .build()?;
+            let runtime = Builder::new_current_thread().enable_all().event_interval(EVENT_INTERVAL).build()?;
             let (handle, stop) = (runtime.handle().clone(), stop.clone());
             let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
                 HERE.set(number);
