@@ -29,8 +29,8 @@ pub struct Session(pub(crate) SessionBlock);
 /// A session's facts and, behind them, its access token as an `Authorization` value: one place in memory.
 ///
 /// What a lookup among a million sessions costs is the places that it fetches: two of them, with the index's bucket, and
-/// 0.98 of the CPU a forwarded request that it took with the token in a place of its own (`scripts/bench --section
-/// sessions`). A session of two 800-byte tokens takes 69 bytes less.
+/// 0.97 of the CPU a forwarded request that it took with the token in a place of its own (`scripts/bench --section
+/// sessions`). A session of two 800-byte tokens takes 70 bytes less.
 pub(crate) type SessionBlock = ThinArc<SessionFacts, Wiped>;
 
 /// A byte of a secret.
