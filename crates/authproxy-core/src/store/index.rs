@@ -1,8 +1,8 @@
 //! [`Index`]: where every request finds its session, in memory or in the near-cache.
 //!
 //! A lookup among a million sessions costs what it must fetch from memory, so it touches two places and no more: one
-//! bucket, a cache line of six slots, and the session, which names its own key and holds its token. Measured against moka and a general
-//! lock-free map by `cargo bench -p authproxy-core --bench index`.
+//! bucket, a cache line of six slots, and the session, which names its own key and holds its token. Measured against moka
+//! and a general lock-free map by `cargo bench -p authproxy-core --bench index`.
 //!
 //! The buckets grow by linear hashing (Litwin, 1980): one bucket is split for every few sessions that come, so there is
 //! never a pause in which everything moves, and a store of ten sessions stays small. Buckets never move and are never
