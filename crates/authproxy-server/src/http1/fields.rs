@@ -82,7 +82,7 @@ pub(crate) fn wants(headers: &HeaderMap, option: &str) -> bool {
     headers.get_all(CONNECTION).iter().any(|value| lists(value, option))
 }
 
-/// Writes a field.
+/// Writes a field. Its value is of a type that holds nothing a field may not: a header value, or a token.
 pub(crate) fn write(bytes: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     let name = name.as_str().as_bytes();
     bytes.reserve(name.len() + value.len() + 4);
