@@ -2,12 +2,12 @@
 
 use std::{
     fs, io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
+use authproxy_testing::Port;
 use tokio::{
     net::TcpStream,
     time::{Instant, sleep},
@@ -17,9 +17,6 @@ use crate::process::Process;
 
 /// How long a node may take to serve, or to end when it was told to.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Ports that no connection is made from (Linux makes them from 32768 on): a node that is started again finds its own.
-const FIRST_PORT: u16 = 22_000;
-const PORTS: u64 = 10_000;
 
 /// What a node is told, besides where it listens.
 #[derive(Clone, Debug)]
@@ -39,7 +36,8 @@ pub(crate) struct Settings {
 
 /// A node of the fleet.
 pub(crate) struct Node {
-    pub(crate) address: SocketAddr,
+    /// Its own, also while it is down.
+    port: Port,
     name: String,
     program: PathBuf,
     configuration: PathBuf,
@@ -50,12 +48,17 @@ pub(crate) struct Node {
 impl Node {
     /// Writes the configuration down; nothing is started yet.
     pub(crate) fn prepare(name: &str, settings: &Settings) -> io::Result<Self> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        let port = Port::reserve();
         let configuration = settings.directory.join(format!("{name}.toml"));
-        fs::write(&configuration, text(address, settings))?;
+        fs::write(&configuration, text(port.address(), settings))?;
         let log = settings.directory.join(format!("{name}.log"));
         let program = settings.program.clone();
-        Ok(Self { address, name: name.to_owned(), program, configuration, log, process: None })
+        Ok(Self { port, name: name.to_owned(), program, configuration, log, process: None })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.port.address()
     }
 
     /// Starts the process and waits until it serves.
@@ -63,7 +66,7 @@ impl Node {
         let (program, configuration) = (path(&self.program), path(&self.configuration));
         let mut process = Process::start(&[&program, "serve", "--config", &configuration], &[], &self.log)?;
         let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(self.address).await.is_err() {
+        while TcpStream::connect(self.address()).await.is_err() {
             if process.has_ended() || Instant::now() > deadline {
                 return Err(self.does_not_serve());
             }
@@ -115,20 +118,6 @@ impl Node {
         }
         ended
     }
-}
-
-/// A port that is free now and that this harness has not given away; two harnesses begin at different places.
-fn free_port() -> io::Result<u16> {
-    static TAKEN: AtomicU64 = AtomicU64::new(0);
-    let begin = u64::from(std::process::id()) * 331;
-    for _ in 0..PORTS {
-        let offset = (begin + TAKEN.fetch_add(1, Ordering::Relaxed)) % PORTS;
-        let port = FIRST_PORT + u16::try_from(offset).expect("below 10,000");
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    Err(io::Error::other("no free port"))
 }
 
 fn text(address: SocketAddr, settings: &Settings) -> String {

@@ -114,7 +114,7 @@ impl World {
         }
         try_join_all(nodes.iter_mut().map(Node::start)).await?;
         let shared = Arc::new(Shared {
-            balancer: Balancer::new(nodes.iter().map(|node| node.address), PATIENCE),
+            balancer: Balancer::new(nodes.iter().map(Node::address), PATIENCE),
             census: Mutex::new(Census::default()),
             idle: Mutex::default(),
             habits: plan.habits.clone(),

@@ -5,6 +5,7 @@
 //! - [`FakeAuthService`]: an auth service on a real socket that misbehaves at the level of bytes.
 //! - [`FakeUpstream`]: a resource server that records raw bytes and does what it is told, well or badly.
 //! - [`DeafListener`]: a port where connections never come about.
+//! - [`Port`]: a port that stays one's own, also while nobody listens on it.
 //! - [`redis`]: real Redis servers, Clusters and Sentinels as children of the test.
 //! - [`store_contract`], [`backend_contract`]: suites to run against your own store or backend.
 //! - [`canary`]: a scan of everything that was traced for secrets.
@@ -18,6 +19,7 @@ mod fake_upstream;
 mod faulty_store;
 mod gate;
 mod http1;
+mod port;
 pub mod redis;
 mod report;
 mod server;
@@ -37,6 +39,7 @@ pub use self::{
     faulty_store::{Fault, FaultyStore, Verb},
     gate::Gate,
     http1::{Answer, RecordedRequest},
+    port::Port,
     service::Lifetimes,
     tally::{Pattern, Tally, Tallying},
 };

@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use authproxy_testing::Port;
+
 use crate::program::PATIENCE;
 
 /// Stands in every token that the service issues and in every failing answer: none of it may leak.
@@ -135,9 +137,12 @@ impl Shared {
     }
 }
 
-/// A port that was free a moment ago: nobody listens there.
+/// A port that nobody listens on, and that no other test gets until this process ends.
 pub(crate) fn closed_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    let port = Port::reserve();
+    let address = port.address();
+    std::mem::forget(port);
+    address
 }
 
 fn accept(listener: TcpListener, shared: Arc<Shared>) -> JoinHandle<()> {

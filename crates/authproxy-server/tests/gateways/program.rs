@@ -3,54 +3,46 @@
 use std::{
     env, fs,
     fs::File,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     path::PathBuf,
     process::{self, Child, Command, Stdio},
-    sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 
-use tokio::{
-    net::TcpListener,
-    time::{Instant, sleep},
-};
+use authproxy_testing::Port;
+use tokio::time::{Instant, sleep};
 
 use crate::gateway::Gateway;
 
 /// Only a failing test waits for so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Below the ports that systems hand out by themselves, so that nobody gets one between our look and the gateway's.
-const FIRST_PORT: u16 = 20_000;
-const PORT_COUNT: u16 = 12_000;
-
 /// A gateway that runs.
 pub(crate) struct Program {
     gateway: Gateway,
     child: Child,
     folder: PathBuf,
-    pub(crate) address: SocketAddr,
+    port: Port,
 }
 
 impl Program {
     /// Starts a gateway on a free port and waits until authproxy answers through it.
     pub(crate) async fn start(gateway: Gateway, authproxy: SocketAddr, api: SocketAddr) -> Self {
-        // Somebody else may have taken the port meanwhile: then it is tried on another one.
-        for _ in 0..3 {
-            let address = free_address().await;
-            let mut program = Self::spawn(gateway, address, authproxy, api);
-            if program.is_ready().await {
-                return program;
-            }
-        }
-        panic!("{} does not start", gateway.name());
+        let mut program = Self::spawn(gateway, Port::reserve(), authproxy, api);
+        assert!(program.is_ready().await, "{} does not start", gateway.name());
+        program
     }
 
-    fn spawn(gateway: Gateway, address: SocketAddr, authproxy: SocketAddr, api: SocketAddr) -> Self {
-        let unique = format!("{}-{}-{}", gateway.name(), process::id(), address.port());
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    fn spawn(gateway: Gateway, port: Port, authproxy: SocketAddr, api: SocketAddr) -> Self {
+        let unique = format!("{}-{}-{}", gateway.name(), process::id(), port.number());
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(unique);
         fs::create_dir_all(&folder).unwrap();
-        gateway.write_files(&folder, address, authproxy, api);
+        gateway.write_files(&folder, port.address(), authproxy, api);
         let log = File::create(folder.join("log")).unwrap();
         let child = Command::new(find(gateway.name()))
             .args(gateway.arguments())
@@ -62,7 +54,7 @@ impl Program {
             .stderr(log)
             .spawn()
             .unwrap();
-        Self { gateway, child, folder, address }
+        Self { gateway, child, folder, port }
     }
 
     /// Asks until authproxy answers; no when the program has ended.
@@ -70,7 +62,7 @@ impl Program {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let began = Instant::now();
         loop {
-            let answer = client.get(format!("http://{}/session", self.address)).timeout(PATIENCE).send().await;
+            let answer = client.get(format!("http://{}/session", self.address())).timeout(PATIENCE).send().await;
             if let Ok(answer) = answer
                 && answer.status() == 401
                 && answer.text().await.is_ok_and(|body| body.contains("No session cookie"))
@@ -100,20 +92,6 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// An address that nobody listens on. Other processes' tests begin their search elsewhere.
-async fn free_address() -> SocketAddr {
-    static TAKEN: AtomicU16 = AtomicU16::new(0);
-    let first = process::id().wrapping_mul(2_654_435_761) % u32::from(PORT_COUNT);
-    let first = u16::try_from(first).unwrap();
-    loop {
-        let offset = (first + TAKEN.fetch_add(1, Ordering::Relaxed)) % PORT_COUNT;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, FIRST_PORT + offset));
-        if TcpListener::bind(address).await.is_ok() {
-            return address;
-        }
     }
 }
 

@@ -63,7 +63,7 @@ impl World {
 
     /// Where browsers connect.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.program.address
+        self.program.address()
     }
 
     /// A request of a browser.

@@ -2,13 +2,11 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
 
-use authproxy_core::store::AttemptId;
 use tokio::{process::Command, time::timeout};
 
 use super::{
@@ -17,11 +15,12 @@ use super::{
     process::{Process, missing},
     tls::RedisTlsFiles,
 };
+use crate::Port;
 
 /// A `redis-server` child on 127.0.0.1. Killed when it is dropped.
 pub struct RedisServer {
     process: Option<Process>,
-    port: u16,
+    port: Port,
     options: RedisOptions,
     tls: Option<RedisTlsFiles>,
     sentinel: Option<PathBuf>,
@@ -56,16 +55,10 @@ impl RedisServer {
 
     async fn run(options: RedisOptions, directory: Directory, sentinel: Option<PathBuf>) -> Self {
         let tls = options.tls.then(|| options.shared_tls.clone().unwrap_or_else(|| RedisTlsFiles::issue(&directory)));
-        let mut server = Self { process: None, port: 0, options, tls, sentinel, directory };
-        // A port that is free now may be taken a moment later; the server then ends by itself.
-        for _ in 0..20 {
-            server.port = free_port();
-            server.spawn();
-            if server.is_up().await {
-                return server;
-            }
-        }
-        panic!("redis-server did not start: {}", server.log());
+        let mut server = Self { process: None, port: Port::reserve(), options, tls, sentinel, directory };
+        server.spawn();
+        assert!(server.is_up().await, "redis-server did not start: {}", server.log());
+        server
     }
 
     /// What a `RedisStore` is told: `redis://`, `rediss://` or, with a Unix socket, `redis+unix://`. Holds the password.
@@ -83,12 +76,12 @@ impl RedisServer {
 
     /// `127.0.0.1:<port>`.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.port.address().to_string()
     }
 
     /// The port, the same after [`restart`](Self::restart).
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     /// Where it keeps its files.
@@ -128,13 +121,8 @@ impl RedisServer {
     /// When it does not start.
     pub async fn restart(&mut self) {
         self.kill();
-        for _ in 0..20 {
-            self.spawn();
-            if self.is_up().await {
-                return;
-            }
-        }
-        panic!("redis-server did not start again: {}", self.log());
+        self.spawn();
+        assert!(self.is_up().await, "redis-server did not start again: {}", self.log());
     }
 
     /// SIGSTOP: its sockets stay open and nothing answers.
@@ -159,7 +147,7 @@ impl RedisServer {
     /// The same; `None` when there is no answer within ten seconds, or no server.
     pub async fn try_cli(&self, command: &[&str]) -> Option<String> {
         let mut cli = Command::new("redis-cli");
-        cli.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
+        cli.args(["-h", "127.0.0.1", "-p", &self.port().to_string()]);
         self.authenticate(&mut cli);
         cli.args(command);
         cli.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
@@ -229,7 +217,7 @@ impl RedisServer {
             settings.extend(values.iter().map(|value| (*value).to_owned()));
         };
         let path = |path: &Path| path.display().to_string();
-        let port = self.port.to_string();
+        let port = self.port().to_string();
         set("bind", &["127.0.0.1"]);
         set("dir", &[&path(self.directory.path())]);
         match &self.tls {
@@ -294,17 +282,5 @@ impl RedisServer {
 
     fn log_path(&self) -> PathBuf {
         self.directory.path().join("log")
-    }
-}
-
-/// A free port below those that connections are made from, and a Cluster's second port with it.
-pub(super) fn free_port() -> u16 {
-    loop {
-        let AttemptId(random) = AttemptId::random();
-        let port = 10_000 + u16::try_from(random % 11_000).expect("below 11,000");
-        let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if free(port) && free(port + 10_000) {
-            return port;
-        }
     }
 }

@@ -10,5 +10,6 @@ mod fake_upstream;
 mod faulty_store;
 mod flawed_backend;
 mod flawed_store;
+mod port;
 mod redis;
 mod store_contract;
