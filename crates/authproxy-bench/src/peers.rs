@@ -9,6 +9,7 @@ pub(crate) mod plain;
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    ops::Range,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
@@ -19,7 +20,7 @@ use crate::{
     cores::{Cores, Width},
     load::{Errand, Question, burst},
     process::{Family, Process},
-    stopwatch::ask_until,
+    stopwatch::{ask_until, now, wait},
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOGIN_CONNECTIONS: usize = 16;
 /// Logins that are prepared at a time.
 const LOGINS_AT_ONCE: u32 = 50_000;
+/// Groups that log in one after the other where logins lie apart.
+const LOGIN_GROUPS: u32 = 100;
 
 /// A program in one configuration.
 pub(crate) trait Side {
@@ -148,18 +151,34 @@ pub(crate) fn log_in(address: SocketAddr, users: u32) -> io::Result<Vec<String>>
     log_in_by(Question::login, address, users)
 }
 
-/// The same, by such requests.
-pub(crate) fn log_in_by(login: fn(u32) -> Question, address: SocketAddr, users: u32) -> io::Result<Vec<String>> {
+/// The same, not at once but over so much time.
+fn log_in_over(time: Duration, address: SocketAddr, users: u32) -> io::Result<Vec<String>> {
+    let begun = now();
     let mut cookies = Vec::new();
-    let mut first = 0;
-    while first < users {
-        let end = users.min(first + LOGINS_AT_ONCE);
+    for group in 0..LOGIN_GROUPS {
+        let of = |group: u32| users * group / LOGIN_GROUPS;
+        cookies.extend(log_in_each(Question::login, address, of(group)..of(group + 1))?);
+        wait((time * (group + 1) / LOGIN_GROUPS).saturating_sub(now() - begun));
+    }
+    Ok(cookies)
+}
+
+/// The same as [`log_in`], by such requests.
+pub(crate) fn log_in_by(login: fn(u32) -> Question, address: SocketAddr, users: u32) -> io::Result<Vec<String>> {
+    log_in_each(login, address, 0..users)
+}
+
+fn log_in_each(login: fn(u32) -> Question, address: SocketAddr, users: Range<u32>) -> io::Result<Vec<String>> {
+    let mut cookies = Vec::new();
+    let mut first = users.start;
+    while first < users.end {
+        let end = users.end.min(first + LOGINS_AT_ONCE);
         let questions: Vec<_> = (first..end).map(login).collect();
         let connections = LOGIN_CONNECTIONS.min(questions.len());
         let mut outcome = burst(address, &questions, connections, questions.len()).run(|| ())?;
         outcome.cookies.sort_unstable();
         cookies.extend(outcome.cookies.drain(..).map(|(_, cookie)| cookie));
-        if cookies.len() != end as usize {
+        if cookies.len() != (end - users.start) as usize {
             return Err(io::Error::other(format!("not every login was one: {:?}", outcome.failures())));
         }
         first = end;

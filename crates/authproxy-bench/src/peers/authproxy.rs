@@ -2,7 +2,7 @@
 
 use std::{fs, io, net::SocketAddr, path::PathBuf, time::Duration};
 
-use super::{Running, Side, Stage, free_address, log_in, version_of};
+use super::{Running, Side, Stage, free_address, log_in, log_in_over, version_of};
 use crate::{auth::Terms, cores::Width, load::Question, process::Process};
 
 /// What Redis' records are sealed with.
@@ -15,6 +15,8 @@ pub(crate) struct Authproxy {
     pub(crate) program: PathBuf,
     /// What the auth service does.
     pub(crate) terms: Terms,
+    /// How long the logins take; zero: no longer than they must.
+    pub(crate) logins_take: Duration,
     pub(crate) store: Store,
 }
 
@@ -29,7 +31,19 @@ pub(crate) enum Store {
 impl Authproxy {
     /// In memory, with tokens of this life.
     pub(crate) fn new(name: &str, program: &std::path::Path, life: Duration) -> Self {
-        Self { name: name.into(), program: program.into(), terms: Terms::of_life(life), store: Store::Memory }
+        Self {
+            name: name.into(),
+            program: program.into(),
+            terms: Terms::of_life(life),
+            logins_take: Duration::ZERO,
+            store: Store::Memory,
+        }
+    }
+
+    /// The same, for lives so short that tokens are refreshed while it is measured: users log in over the four fifths of a
+    /// life after which authproxy refreshes, so that refreshes lie as far apart.
+    pub(crate) fn refreshing(name: &str, program: &std::path::Path, life: Duration) -> Self {
+        Self { logins_take: life * 4 / 5, ..Self::new(name, program, life) }
     }
 
     /// Starts it without anybody logged in: what serves, what it needs, where.
@@ -70,7 +84,11 @@ impl Side for Authproxy {
     fn start(&self, stage: &Stage<'_>) -> io::Result<Running> {
         let (process, beside, address) = self.serve(stage)?;
         let ask = |(user, cookie): (u32, String)| Question::new(stage.shape.errand, user, &cookie);
-        let questions = (0..).zip(log_in(address, stage.shape.sessions)?).map(ask).collect();
+        let cookies = match self.logins_take {
+            Duration::ZERO => log_in(address, stage.shape.sessions),
+            time => log_in_over(time, address, stage.shape.sessions),
+        };
+        let questions = (0..).zip(cookies?).map(ask).collect();
         Ok(Running { processes: vec![process], beside, address, questions })
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn sides(bench: &Bench<'_>) -> io::Result<Vec<Box<dyn Side>>> {
     let mut sides: Vec<Box<dyn Side>> = vec![
         Box::new(Nginx::proxy_pass(&args.nginx)),
         authproxy(AUTHPROXY, HOUR, Store::Memory),
-        authproxy(REFRESHING, SHORT, Store::Memory),
+        Box::new(Authproxy::refreshing(REFRESHING, &args.authproxy, SHORT)),
         authproxy(REDIS, HOUR, Store::Redis("5s")),
         authproxy(REDIS_ALONE, HOUR, Store::Redis("0s")),
     ];
