@@ -148,7 +148,7 @@ fn stranger(user: u32) -> String {
 
 /// Logs in users 0, 1, 2, …; the cookie of each, as a request carries it.
 pub(crate) fn log_in(address: SocketAddr, users: u32) -> io::Result<Vec<String>> {
-    log_in_by(Question::login, address, users)
+    log_in_by(Question::login, address, 0..users)
 }
 
 /// The same, not at once but over so much time.
@@ -157,18 +157,14 @@ fn log_in_over(time: Duration, address: SocketAddr, users: u32) -> io::Result<Ve
     let mut cookies = Vec::new();
     for group in 0..LOGIN_GROUPS {
         let of = |group: u32| users * group / LOGIN_GROUPS;
-        cookies.extend(log_in_each(Question::login, address, of(group)..of(group + 1))?);
+        cookies.extend(log_in_by(Question::login, address, of(group)..of(group + 1))?);
         wait((time * (group + 1) / LOGIN_GROUPS).saturating_sub(now() - begun));
     }
     Ok(cookies)
 }
 
-/// The same as [`log_in`], by such requests.
-pub(crate) fn log_in_by(login: fn(u32) -> Question, address: SocketAddr, users: u32) -> io::Result<Vec<String>> {
-    log_in_each(login, address, 0..users)
-}
-
-fn log_in_each(login: fn(u32) -> Question, address: SocketAddr, users: Range<u32>) -> io::Result<Vec<String>> {
+/// The same at once, by such requests.
+pub(crate) fn log_in_by(login: fn(u32) -> Question, address: SocketAddr, users: Range<u32>) -> io::Result<Vec<String>> {
     let mut cookies = Vec::new();
     let mut first = users.start;
     while first < users.end {

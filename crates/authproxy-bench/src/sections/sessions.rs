@@ -107,9 +107,9 @@ impl House {
         let stage = bench.stage(Shape { sessions, ..bench.stage.shape });
         let (process, beside, address) = side.serve(&stage)?;
         let family = Family::of(std::slice::from_ref(&process))?;
-        log_in_by(Question::pages_login, address, WARM_UP)?;
+        log_in_by(Question::pages_login, address, 0..WARM_UP)?;
         let before = family.rss_kib();
-        let cookies = log_in_by(Question::pages_login, address, sessions)?;
+        let cookies = log_in_by(Question::pages_login, address, 0..sessions)?;
         let after = family.rss_kib();
         say(&format!("{sessions} sessions are logged in"));
         let ask = |user: usize| {
