@@ -36,13 +36,13 @@ pub(crate) struct Settings {
 
 /// A node of the fleet.
 pub(crate) struct Node {
-    /// Its own, also while it is down.
-    port: Port,
     name: String,
     program: PathBuf,
     configuration: PathBuf,
     log: PathBuf,
     process: Option<Process>,
+    /// Its own, also while it is down: given back after the process has ended.
+    port: Port,
 }
 
 impl Node {
@@ -53,7 +53,7 @@ impl Node {
         fs::write(&configuration, text(port.address(), settings))?;
         let log = settings.directory.join(format!("{name}.log"));
         let program = settings.program.clone();
-        Ok(Self { port, name: name.to_owned(), program, configuration, log, process: None })
+        Ok(Self { name: name.to_owned(), program, configuration, log, process: None, port })
     }
 
     /// Where it listens.

@@ -51,8 +51,9 @@ impl Port {
         fs::create_dir_all(&directory)?;
         let lock = File::options().create(true).append(true).open(directory.join(number.to_string()))?;
         lock.try_lock()?;
-        for taken_by_a_stranger in [number, number + COUNT] {
-            TcpListener::bind((Ipv4Addr::LOCALHOST, taken_by_a_stranger))?;
+        // A stranger asks for no lock.
+        for free in [number, number + COUNT] {
+            TcpListener::bind((Ipv4Addr::LOCALHOST, free))?;
         }
         Ok(Self { number, _lock: lock })
     }
