@@ -1,13 +1,13 @@
 //! Many callers, one refresh.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use authproxy_core::{
     TokenError,
     error::{LogInReason, Unavailability},
 };
 use authproxy_testing::{Gate, Scripted};
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
 use crate::world::{World, pass, secs, settle, text};
 
@@ -180,16 +180,17 @@ fn a_reader_never_sees_a_mixed_version() {
         let world = World::on(Arc::new(clock.clone()), authproxy_core::backend::RotationContract::Strict, |_| {});
         let opened = world.open().await;
         let key = opened.id.key();
-        let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let mut readers = JoinSet::new();
-        for _ in 0..3 {
-            let (manager, stop) = (world.manager.clone(), stop.clone());
+        let (progress, mut seen): (Vec<_>, Vec<_>) = (0..3).map(|_| watch::channel(None)).unzip();
+        for progress in progress {
+            let manager = world.manager.clone();
             readers.spawn(async move {
-                let mut seen = std::collections::HashMap::new();
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let mut seen = HashMap::new();
+                while !progress.is_closed() {
                     if let Some(token) = manager.peek(&key) {
                         let whole = (text(&token), token.expires_at());
                         assert_eq!(*seen.entry(token.version()).or_insert(whole.clone()), whole);
+                        progress.send_replace(Some(token.version()));
                     }
                     tokio::task::yield_now().await;
                 }
@@ -198,10 +199,14 @@ fn a_reader_never_sees_a_mixed_version() {
         }
         for _ in 0..25 {
             clock.advance(secs(121));
-            world.manager.access_token(&key).await.unwrap();
+            let current = world.manager.access_token(&key).await.unwrap().version();
+            for reader in &mut seen {
+                let read = reader.wait_for(|version| *version == Some(current));
+                tokio::time::timeout(secs(30), read).await.expect("a reader still sees an old one").unwrap();
+            }
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        assert!(readers.join_all().await.into_iter().any(|versions| versions > 0));
+        drop(seen);
+        assert!(readers.join_all().await.into_iter().all(|versions| versions >= 25));
     });
 }
 
