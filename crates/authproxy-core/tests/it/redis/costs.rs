@@ -60,19 +60,26 @@ async fn a_login_is_two_round_trips_and_a_refresh_three() {
     let server = RedisServer::start().await;
     let slow = SlowPath::start(&server.address(), ROUND_TRIP).await;
     let store = store(&slow.url()).await;
-    let (warmed, key) = (SessionId::random().key(), SessionId::random().key());
+    let warmed = SessionId::random().key();
     store.create(&warmed, new_session(true)).await.unwrap(); // the scripts are known from now on
     refresh(&store, &warmed).await;
 
-    let began = Instant::now();
-    store.create(&key, new_session(true)).await.unwrap();
-    assert!(began.elapsed() < 3 * ROUND_TRIP, "a login took {:?}", began.elapsed());
+    let (mut logins, mut refreshes) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let key = SessionId::random().key();
+        let began = Instant::now();
+        store.create(&key, new_session(true)).await.unwrap();
+        logins.push(began.elapsed());
 
-    let current = store.load(&key).await.unwrap().unwrap();
-    let began = Instant::now();
-    let lease = granted(&store, &key, current.version).await;
-    store.commit(&lease, successor(&current)).await.unwrap();
-    assert!(began.elapsed() < 4 * ROUND_TRIP, "a refresh took {:?}", began.elapsed());
+        let current = store.load(&key).await.unwrap().unwrap();
+        let began = Instant::now();
+        let lease = granted(&store, &key, current.version).await;
+        store.commit(&lease, successor(&current)).await.unwrap();
+        refreshes.push(began.elapsed());
+    }
+    // A machine that stands still makes one of them slower, never faster.
+    assert!(*logins.iter().min().unwrap() < 3 * ROUND_TRIP, "logins took {logins:?}");
+    assert!(*refreshes.iter().min().unwrap() < 4 * ROUND_TRIP, "refreshes took {refreshes:?}");
 }
 
 /// Reported by `cargo nextest run -p authproxy-core bytes --no-capture`.

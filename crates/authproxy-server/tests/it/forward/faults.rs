@@ -58,6 +58,8 @@ async fn an_upstream_that_says_103_without_end_is_504() {
     let upstream = tokio::spawn(async move {
         let hints = b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000);
         while let Ok((mut stream, _)) = listener.accept().await {
+            // One that speaks before it is asked is no upstream: the connection is given up.
+            stream.read_u8().await.unwrap();
             while stream.write_all(&hints).await.is_ok() {}
         }
     });
