@@ -26,6 +26,7 @@ async fn each_bound_has_its_status_and_the_next_connection_is_served() {
         let answer = connection.ask(&request).await;
         assert_eq!((answer.status, answer.detail()), (status, detail.into()));
         assert_eq!(answer.header("connection"), Some("close"));
+        assert!(answer.header("date").is_some(), "RFC 9110, 6.6.1: {answer:?}");
         connection.assert_closed().await;
         assert_eq!(proxy.ask(&Ask::get("/session")).await.status, 401);
     }
