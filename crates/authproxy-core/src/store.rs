@@ -94,7 +94,9 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store cannot say. The attempt may have been granted: repeat it with the same id.
+    /// [`StoreError`] when the store cannot say. The attempt may have been granted: repeat it with the same id, or give
+    /// it back with [`abort`](Self::abort). The store does not do that itself: what comes late would free a lease that
+    /// was granted again.
     async fn begin(&self, key: &SessionKey, begin: Begin) -> Result<Begun, StoreError>;
 
     /// Stores the token set that a granted attempt brought, as the next version.

@@ -223,7 +223,8 @@ impl Records {
         let sealed = reply.bytes()?;
         let lease = Lease { key: *key, attempt: begin.attempt, base };
         if !reply.replicated {
-            let _ = self.abort(&lease, Abort::Untouched).await;
+            // Not given back here: whoever asked may ask again under this name, and what gives it back, come late, would
+            // free the lease under which the token is being presented.
             return Err(Failure::Unreplicated.into());
         }
         match record::open_refresh_token(&self.envelope, key, sealed_for, &sealed) {

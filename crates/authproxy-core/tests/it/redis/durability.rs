@@ -1,13 +1,18 @@
 //! `Durability::Replica`: what it waits for and what it refuses. What either setting can lose is shown, too.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use authproxy_core::{
-    SessionKey, SessionStore,
+    Credentials, SessionKey, SessionStore, TokenError, TokenManager,
+    clock::{Clock, ManualClock, SystemClock},
+    error::Unavailability,
     session::{Standing, Version},
-    store::{Begun, Committed, Durability, RedisStore},
+    store::{Abort, Aborted, Begun, Committed, Durability, RedisStore},
 };
-use authproxy_testing::redis::{RedisCluster, RedisSentinel, RedisServer, ask_until};
+use authproxy_testing::{
+    FakeBackend,
+    redis::{RedisCluster, RedisSentinel, RedisServer, ask_until},
+};
 
 use super::{begin_on, envelope, found_again, granted, open, refresh, store, successor};
 
@@ -51,12 +56,46 @@ async fn without_a_replica_no_refresh_begins_and_the_session_stays_as_it_is() {
     let server = RedisServer::start().await;
     let store = replicated(&server.url()).await;
     let key = open(&store).await;
-    assert!(store.begin(&key, begin_on(Version::FIRST)).await.is_err());
+    let begin = begin_on(Version::FIRST);
+    assert!(store.begin(&key, begin).await.is_err());
+    // It is for the one who asks to ask again or to give back. A store that gave it back by itself might be late, and
+    // free what was granted to the same name meanwhile.
+    let careless = super::store(&server.url()).await;
+    assert!(matches!(careless.begin(&key, begin_on(Version::FIRST)).await.unwrap(), Begun::Busy { .. }));
+    let Begun::Granted { lease, .. } = careless.begin(&key, begin).await.unwrap() else { panic!("granted again") };
+    assert!(matches!(store.abort(&lease, Abort::Untouched).await.unwrap(), Aborted::Done));
     let session = store.load(&key).await.unwrap().unwrap();
     assert_eq!((session.version, session.standing), (Version::FIRST, Standing::Live));
-    let careless = super::store(&server.url()).await;
     granted(&careless, &key, Version::FIRST).await;
     assert!(store.remove(&key).await.unwrap().is_some());
+}
+
+/// As long as no replica is there nobody presents anything; when one is, the next caller has a token.
+#[tokio::test]
+async fn a_replica_that_is_missing_for_a_moment_costs_a_moment() {
+    let (server, replica) = (RedisServer::start().await, RedisServer::start().await);
+    let manual = ManualClock::new(SystemClock::new().now());
+    let clock: Arc<dyn Clock> = Arc::new(manual.clone());
+    let backend = FakeBackend::new(clock.clone());
+    let store = RedisStore::builder(&server.url(), envelope()).unwrap().durability(Durability::Replica);
+    let store = Arc::new(store.clock(clock.clone()).build().unwrap());
+    let manager = TokenManager::builder(Arc::new(backend.clone()), store).clock(clock).build();
+    let key = manager.open(Credentials::password("user@example.com", "password123")).await.unwrap().id.key();
+    manual.advance(Duration::from_secs(121));
+    server.reset_calls().await;
+    let asked = manager.access_token(&key).await;
+    let told = matches!(asked, Err(TokenError::Unavailable { reason: Unavailability::Store, .. }));
+    assert!(told, "by the store's own tries, not by the lease's end: {asked:?}");
+    let scripts =
+        server.calls().await.iter().filter(|(name, _)| name.starts_with("evalsha")).map(|(_, n)| n).sum::<u64>();
+    assert!(scripts < 10, "a few tries and one to give it back: {scripts}");
+    replica.cli(&["REPLICAOF", "127.0.0.1", &server.port().to_string()]).await;
+    ask_until("a token", async || {
+        manual.advance(Duration::from_secs(5)); // whatever pause there is after a failure
+        manager.access_token(&key).await.ok()
+    })
+    .await;
+    assert_eq!(backend.presentations(), 1);
 }
 
 /// A write that holds up its connection holds up nobody else's.
