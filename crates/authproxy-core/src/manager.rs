@@ -374,6 +374,10 @@ impl Inner {
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.is_cancelled()
     }
+
+    fn is_cut_off(&self) -> bool {
+        self.cut_off.is_cancelled()
+    }
 }
 
 async fn landed(mut landing: slots::Landing) -> Outcome {

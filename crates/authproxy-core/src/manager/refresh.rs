@@ -138,7 +138,7 @@ impl Flight {
                     if Instant::now() >= give_up_at {
                         return Err(failed(Unavailability::Backend));
                     }
-                    sleep(ask_again.min(lease_left.max(Duration::from_millis(1)))).await;
+                    sleep(ask_again.min(lease_left.max(ASK_AGAIN.0))).await;
                     ask_again = (ask_again * 2).min(ASK_AGAIN.1);
                 }
                 Ok(Begun::InDoubt { since }) => {
@@ -223,6 +223,9 @@ impl Flight {
     }
 
     async fn present_once(&self, refresh_token: &RefreshToken, key: &str) -> Result<TokenSet, Unrefreshed> {
+        if self.manager.is_cut_off() {
+            return Err(Unrefreshed::Untouched(declined(Unavailability::ShuttingDown, None), None));
+        }
         let within = self.manager.config.backend_timeout;
         let request = RefreshRequest { refresh_token, idempotency_key: key, timeout: within };
         let Some(answer) = self.manager.unless_cut_off(call_backend(&self.manager, request)).await else {

@@ -95,12 +95,13 @@ impl TokenManager {
 }
 
 impl Inner {
-    /// Runs `work` to its end, or `None` when the shutdown's deadline comes first.
+    /// Runs `work` to its end, or `None` when the shutdown's deadline comes first. What is done by then is not thrown
+    /// away.
     pub(super) async fn unless_cut_off<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
-            () = self.cut_off.cancelled() => None,
             done = work => Some(done),
+            () = self.cut_off.cancelled() => None,
         }
     }
 

@@ -72,3 +72,41 @@ async fn after_the_shutdown_nothing_new_is_begun() {
     assert!(matches!(login, Err(OpenError::Unavailable(Unavailability::ShuttingDown))));
     assert_eq!(world.backend.presentations(), 0);
 }
+
+/// The permission arrives after the deadline: what was not presented is in nobody's doubt.
+#[tokio::test(start_paused = true)]
+async fn what_is_cut_off_before_it_is_presented_is_given_back() {
+    let world = World::new();
+    let (key, _) = world.expired().await;
+    let gate = Gate::new();
+    world.store.script(Verb::Begin, [Fault::HoldAfter(gate.clone())]);
+    let manager = world.manager.clone();
+    let waiting = tokio::spawn(async move { manager.access_token(&key).await });
+    settle().await;
+    let manager = world.manager.clone();
+    let stopping = tokio::spawn(async move { manager.shutdown(secs(1)).await });
+    tokio::time::sleep(secs(1) + secs(1) / 10).await;
+    gate.open();
+    assert_eq!(stopping.await.unwrap(), ShutdownReport::default());
+    let told = waiting.await.unwrap();
+    assert!(matches!(told, Err(TokenError::Unavailable { reason: Unavailability::ShuttingDown, .. })), "{told:?}");
+    assert_eq!(world.backend.presentations(), 0);
+    world.another_node().access_token(&key).await.unwrap();
+}
+
+/// The deadline and the answer come at the same moment: the answer is kept.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_there_at_the_cut_off_is_kept() {
+    let world = World::new();
+    let (key, _) = world.expired().await;
+    let gate = Gate::new();
+    world.backend.script([Scripted::HoldAfter(gate.clone())]);
+    let manager = world.manager.clone();
+    let waiting = tokio::spawn(async move { manager.access_token(&key).await });
+    gate.arrived().await;
+    gate.open(); // the flight is woken, and has not run yet
+    assert_eq!(world.manager.shutdown(std::time::Duration::ZERO).await, ShutdownReport::default());
+    let token = waiting.await.unwrap().unwrap();
+    assert_eq!(text(&world.another_node().access_token(&key).await.unwrap()), text(&token));
+    world.assert_each_token_presented_once();
+}
