@@ -78,7 +78,7 @@ use crate::{
 /// |---|---|
 /// | `120`, `"120"` | 120 seconds |
 /// | `120.9`, `1e3` | whole seconds: 120, 1000 |
-/// | zero, negative | expired on arrival; as `refresh_in`: not sent |
+/// | zero, negative | of an access token: expired on arrival; else not sent: a refresh token without expiry has zero |
 /// | more than ten years, `18446744073709551615`, `1e300` | ten years |
 /// | nothing, `null`, other text, `true`, an array, an object | not sent |
 ///

@@ -143,6 +143,8 @@ fn refresh_token(fields: &mut Fields) -> Result<Option<RefreshToken>, Unusable> 
 /// Of the refresh token in this answer, or of the one that it leaves in place.
 fn refresh_expiry(fields: &Fields, token: Option<&RefreshToken>, now: Timestamp) -> Option<Timestamp> {
     let sent = fields.get("refresh_expires_in").or_else(|| fields.get("refresh_token_expires_in"));
+    // A refresh token that is over when it is issued makes no sense: by zero, services say that it has no expiry.
+    let sent = sent.filter(|sent| lifetime::seconds(sent).is_none_or(|lifetime| !lifetime.is_zero()));
     lifetime::expiry(sent, token.map_or("", RefreshToken::expose_secret), now)
 }
 

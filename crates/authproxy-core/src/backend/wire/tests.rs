@@ -54,9 +54,12 @@ fn every_lifetime_has_a_defined_result() {
     }
 }
 
+fn jwt(claims: &str) -> String {
+    format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
+}
+
 #[test]
 fn without_a_lifetime_a_jwts_exp_is_the_hint() {
-    let jwt = |claims: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
     let expiry = |token: String, extra: &str| {
         let body = format!(r#"{{"access_token":"{token}"{extra}}}"#);
         parse_tokens(body.as_bytes(), NOW).unwrap().0.access_expires_at
@@ -76,6 +79,18 @@ fn the_refresh_tokens_expiry_has_two_names() {
         let (tokens, _) = parse_tokens(body.as_bytes(), NOW).unwrap();
         assert_eq!(tokens.refresh_expires_at, Some(NOW.plus(Duration::from_mins(4))));
     }
+}
+
+/// As of Keycloak's offline sessions.
+#[test]
+fn a_refresh_token_that_lasts_zero_seconds_has_no_expiry() {
+    let body = br#"{"access_token":"a","expires_in":120,"refresh_token":"r","refresh_expires_in":0}"#;
+    let (tokens, _) = parse_tokens(body, NOW).unwrap();
+    assert_eq!(tokens.refresh_expires_at, None);
+    let body =
+        format!(r#"{{"access_token":"a","refresh_token":"{}","refresh_expires_in":0}}"#, jwt(r#"{"exp":1000060}"#));
+    let (tokens, _) = parse_tokens(body.as_bytes(), NOW).unwrap();
+    assert_eq!(tokens.refresh_expires_at, Some(NOW.plus(Duration::from_mins(1))), "but for what it says itself");
 }
 
 #[test]
