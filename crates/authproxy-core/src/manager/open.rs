@@ -79,7 +79,8 @@ impl TokenManager {
     ///
     /// [`CloseError`] when the store did not confirm, asked several times; the session may still be there, so close it
     /// again. Its tokens are revoked all the same, as far as they are known without the store's answer: by the access
-    /// token, which services need not take for the refresh token too (RFC 7009, section 2.1).
+    /// token, which services need not take for the refresh token too (RFC 7009, section 2.1), and by the refresh token
+    /// where it is the store that does not have it yet.
     ///
     /// # Cancel safety
     ///
@@ -203,8 +204,12 @@ impl Inner {
             Ok(None) => Ok(known.map(|session| Removed { session, refresh_token: None })),
             Ok(removed) => Ok(removed),
             Err(error) => {
-                if let Some(session) = known {
-                    self.revoke_later(session.access_token(), None);
+                match (self.slots.unsaved(key), known) {
+                    (Some(unsaved), _) => {
+                        self.revoke_later(unsaved.session.access_token(), Some(unsaved.refresh_token));
+                    }
+                    (None, Some(session)) => self.revoke_later(session.access_token(), None),
+                    (None, None) => {}
                 }
                 Err(error)
             }

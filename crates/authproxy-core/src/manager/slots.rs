@@ -199,6 +199,11 @@ impl Slots {
         (slot.unsaved.as_ref().map(|unsaved| unsaved.session.clone()), slot.refused)
     }
 
+    /// The token set that the store does not have yet.
+    pub(crate) fn unsaved(&self, key: &SessionKey) -> Option<Unsaved> {
+        self.lock().get(key)?.unsaved.clone()
+    }
+
     /// Keeps a token set that the store could not take; false when the session was closed meanwhile.
     pub(crate) fn keep_unsaved(&self, key: &SessionKey, unsaved: Unsaved) -> bool {
         let mut slots = self.lock();

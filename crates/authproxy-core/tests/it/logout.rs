@@ -245,3 +245,16 @@ async fn a_logout_that_the_store_cannot_hear_of_revokes_the_access_token_all_the
     settle().await;
     assert!(!world.backend.accepts(&opened.session.access_token()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_that_the_store_cannot_hear_of_revokes_the_tokens_that_it_does_not_have_yet() {
+    let world = World::new();
+    let (key, _) = world.expired().await;
+    world.store.script(Verb::Commit, std::iter::repeat_n(Fault::FailBefore, 3));
+    let unsaved = world.manager.access_token(&key).await.unwrap();
+    world.store.set_down(true);
+    world.manager.close(&key).await.unwrap_err();
+    settle().await;
+    assert!(!world.backend.accepts(&unsaved.access_token()));
+    assert_eq!(world.backend.live_families(), 0, "by its refresh token, which this process has");
+}
