@@ -8,6 +8,7 @@ mod breaker;
 mod builder;
 mod config;
 mod exchange;
+mod idle;
 mod lookup;
 mod open;
 pub(crate) mod policy;
@@ -105,7 +106,7 @@ impl TokenManager {
         let fresh = policy::zone(&session.zones, now) == Zone::Fresh
             && now < session.ends_at
             && !matches!(session.standing, Standing::Dead(_));
-        (fresh && self.inner.in_use(&session, now)).then(|| ReadyToken::new(session))
+        (fresh && self.inner.in_use(key, &session, now)).then(|| ReadyToken::new(session))
     }
 
     /// Whether there are so many sessions here that [`expect`](Self::expect) pays.
@@ -212,16 +213,18 @@ impl Inner {
         options: AccessOptions,
     ) -> Result<ReadyToken, TokenError> {
         let deadline = Instant::now() + options.wait.unwrap_or(self.config.wait);
-        let (mut session, mut is_latest) = match self.at_hand(key) {
+        // What is remembered here cannot say that the session was left: another node may know of a later use.
+        let at_hand = self.at_hand(key).filter(|session| !self.idled(session, self.clock.now()));
+        let (mut session, mut is_latest) = match at_hand {
             Some(session) => (session, false),
             None => (self.current_until(key, deadline).await?, true),
         };
+        if !self.in_use(key, &session, self.clock.now()) {
+            return Err(Self::expired());
+        }
         let mut flights = 0;
         loop {
             let now = self.clock.now();
-            if !self.in_use(&session, now) {
-                return Err(Self::expired());
-            }
             let (_, refused) = self.slots.override_of(key);
             if refused.is_some_and(|refused| refused < session.version) {
                 self.slots.forget_refused(key);
@@ -351,19 +354,6 @@ impl Inner {
     ) -> Situation {
         let refused = refused == Some(session.version);
         Situation { now, min_validity, refused, contract: self.backend.rotation() }
-    }
-
-    /// Whether the session is within its idle timeout; counts as a use.
-    fn in_use(&self, session: &Session, now: Timestamp) -> bool {
-        self.config.idle_timeout.is_none_or(|idle_timeout| session.touch(now, idle_timeout))
-    }
-
-    fn idled(&self, session: &Session, now: Timestamp) -> bool {
-        self.config.idle_timeout.is_some_and(|idle_timeout| session.idle_for(now) >= idle_timeout)
-    }
-
-    fn expired() -> TokenError {
-        TokenError::LogInAgain(LogInReason::Ended(DeathReason::Expired))
     }
 
     /// Runs `task` to its end whatever its caller does.

@@ -46,6 +46,8 @@ use crate::{
 ///   caller can be told "expired" rather than "unknown". Whether a session has ended is the manager's question, not the
 ///   store's.
 /// - *Cancellation*: a dropped future may or may not have taken effect.
+/// - *Outside this process* nothing is legible: an [`Envelope`] seals it. [`Session::restored`] and
+///   [`SessionKey::from_bytes`] make of what was read what it was.
 ///
 /// `authproxy-testing` has a suite that checks an implementation against this contract.
 #[async_trait]
@@ -83,12 +85,24 @@ pub trait SessionStore: Send + Sync + 'static {
         self.peek(key)
     }
 
-    /// The session as the store has it now; `None` when there is none.
+    /// The session as the store has it now; `None` when there is none. A look, and no use of the session.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot say.
     async fn load(&self, key: &SessionKey) -> Result<Option<Session>, StoreError>;
+
+    /// The session was used at `at`: told about ten times in an idle timeout, where the manager has one. What is loaded
+    /// afterwards, on any node, counts as used then. The default does nothing, which is enough where sessions are in one
+    /// process: they know it themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot say. A later use is told again.
+    async fn note_use(&self, key: &SessionKey, at: Timestamp) -> Result<(), StoreError> {
+        let _ = (key, at);
+        Ok(())
+    }
 
     /// Asks for the permission to present the session's refresh token. The intent is stored before this returns.
     ///

@@ -10,6 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use authproxy_core::{
+    clock::Timestamp,
     error::StoreError,
     session::{Session, SessionKey},
     store::{
@@ -162,6 +163,10 @@ impl SessionStore for FaultyStore {
 
     async fn load(&self, key: &SessionKey) -> Result<Option<Session>, StoreError> {
         self.call(Verb::Load, self.inner.load(key)).await
+    }
+
+    async fn note_use(&self, key: &SessionKey, at: Timestamp) -> Result<(), StoreError> {
+        self.inner.note_use(key, at).await
     }
 
     async fn begin(&self, key: &SessionKey, begin: Begin) -> Result<Begun, StoreError> {

@@ -23,7 +23,7 @@ impl Inner {
         if let Ok(session) = timeout_at(deadline, self.current(key)).await {
             return session;
         }
-        let known = self.unsaved(key).or_else(|| self.store.last_known(key));
+        let known = self.unsaved(key).or_else(|| self.last_known(key));
         known.ok_or_else(|| unavailable(Unavailability::Store))
     }
 
@@ -40,7 +40,7 @@ impl Inner {
         match self.store_call(self.store.load(key)).await {
             Ok(Some(session)) => Ok(session),
             Ok(None) => Err(TokenError::LogInAgain(LogInReason::Unknown)),
-            Err(_) => self.store.last_known(key).ok_or_else(|| unavailable(Unavailability::Store)),
+            Err(_) => self.last_known(key).ok_or_else(|| unavailable(Unavailability::Store)),
         }
     }
 
@@ -52,6 +52,12 @@ impl Inner {
             Ok(Ok(Some(stored))) if stored.version >= unsaved.version => Ok(stored),
             Ok(Ok(Some(_)) | Err(_)) | Err(_) => Ok(unsaved),
         }
+    }
+
+    /// What the store last said, while it cannot be asked. That a session was left is not for this to say: it may have
+    /// been used on another node since.
+    fn last_known(&self, key: &SessionKey) -> Option<Session> {
+        self.store.last_known(key).filter(|session| !self.idled(session, self.clock.now()))
     }
 
     fn unsaved(&self, key: &SessionKey) -> Option<Session> {

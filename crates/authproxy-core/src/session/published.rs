@@ -5,7 +5,7 @@ use std::{
     ops::Deref,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -73,6 +73,8 @@ pub struct SessionFacts {
     pub(crate) record: Option<Arc<SharedRecord>>,
     pub(crate) announced: AtomicBool,
     pub(crate) announced_by_gateway: AtomicBool,
+    /// The last use that the store knows of, in seconds; kept as `last_used` is.
+    noted: AtomicU32,
 }
 
 impl Deref for Session {
@@ -111,6 +113,7 @@ impl Session {
             record: None,
             announced: AtomicBool::new(true), // the login's own answer does that
             announced_by_gateway: AtomicBool::new(true),
+            noted: AtomicU32::new(seconds(issued_at)),
         };
         Self::of(facts, access_token.authorization().as_bytes())
     }
@@ -156,10 +159,30 @@ impl Session {
         self.with(SessionFacts { key, record: Some(record), ..self.copy() })
     }
 
-    /// This session as another version of it, kept under `key`, is read from a store that knows when it was used.
-    #[cfg(feature = "redis")]
+    /// This session as it stands in a store outside this process, which keeps it under `key`: as that version, of that
+    /// standing, used at that time.
+    ///
+    /// ```
+    /// use authproxy_core::{
+    ///     SessionId,
+    ///     clock::{Clock, SystemClock},
+    ///     session::{Session, Standing, Version, Zones},
+    ///     token::AccessToken,
+    /// };
+    ///
+    /// // What the store has kept, sealed:
+    /// let (user, token, version) = ("user@example.com", "an-access-token", Version(7));
+    /// let now = SystemClock::new().now();
+    /// let zones = Zones { refresh_at: now, wait_at: now, expires_at: now };
+    ///
+    /// let token = AccessToken::new(token)?;
+    /// let session = Session::new(user.into(), &token, zones, now, now)
+    ///     .restored(SessionId::random().key(), version, now, Standing::Live, now);
+    /// assert_eq!(session.version, version);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
-    pub(crate) fn restored(
+    pub fn restored(
         &self,
         key: SessionKey,
         version: Version,
@@ -174,6 +197,7 @@ impl Session {
             opened_at,
             standing,
             last_used: AtomicU64::new(used_at.as_millis()),
+            noted: AtomicU32::new(seconds(used_at)),
             announced: announced(),
             announced_by_gateway: announced(),
             ..self.copy()
@@ -211,6 +235,7 @@ impl Session {
     #[cfg(feature = "redis")]
     pub(crate) fn used_as(&self, other: &Self) {
         self.last_used.fetch_max(other.last_used.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.noted.fetch_max(other.noted.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     fn of(facts: SessionFacts, authorization: &[u8]) -> Self {
@@ -237,6 +262,7 @@ impl SessionFacts {
             record: self.record.clone(),
             announced: AtomicBool::new(self.announced.load(Ordering::Relaxed)),
             announced_by_gateway: AtomicBool::new(self.announced_by_gateway.load(Ordering::Relaxed)),
+            noted: AtomicU32::new(self.noted.load(Ordering::Relaxed)),
         }
     }
 
@@ -254,6 +280,23 @@ impl SessionFacts {
         }
         alive
     }
+
+    /// Whether the store is to be told of a use, as the last one that it knows of is older than `every`; true for one
+    /// caller.
+    pub(crate) fn take_unnoted(&self, now: Timestamp, every: Duration) -> bool {
+        let (noted, now) = (self.noted.load(Ordering::Relaxed), seconds(now));
+        let is_due = u64::from(now.saturating_sub(noted)) >= every.as_secs().max(1);
+        is_due && self.noted.compare_exchange(noted, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// The store could not be told.
+    pub(crate) fn is_unnoted(&self) {
+        self.noted.store(0, Ordering::Relaxed);
+    }
+}
+
+fn seconds(time: Timestamp) -> u32 {
+    u32::try_from(time.as_millis() / 1000).unwrap_or(u32::MAX)
 }
 
 /// A session, for who reads its `Authorization` value as bytes.

@@ -94,9 +94,6 @@ struct Records {
     journal: Arc<Journal>,
 }
 
-/// A use is written down when the last one that is written is older than this part of the idle timeout.
-const USES_PER_IDLE_TIMEOUT: u32 = 10;
-
 /// Makes a [`RedisStore`].
 #[must_use]
 pub struct RedisStoreBuilder {
@@ -182,9 +179,8 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// The manager's [`idle_timeout`](crate::manager::ManagerConfig::idle_timeout), where it has one: the store then
-    /// writes down when a session was used, to within a tenth of it, so that a use on one node counts on all. Default
-    /// none: a session that a node reads counts as used then. Bounds [`near_ttl`](Self::near_ttl) to the same tenth.
+    /// The manager's [`idle_timeout`](crate::manager::ManagerConfig::idle_timeout), where it has one: what was written
+    /// longer ago is not written again after a failover, for that would count as a use. Default none.
     pub fn idle_timeout(mut self, idle_timeout: Option<Duration>) -> Self {
         self.idle_timeout = idle_timeout;
         self
@@ -231,12 +227,7 @@ impl RedisStoreBuilder {
             (false, None) => None,
         };
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
-        let mut near = self.near;
-        if let Some(idle_timeout) = self.idle_timeout {
-            // What is served unasked is used unseen by the other nodes.
-            near.near_ttl = near.near_ttl.min(idle_timeout / USES_PER_IDLE_TIMEOUT);
-        }
-        let near = Arc::new(NearCache::new(near, clock.clone()));
+        let near = Arc::new(NearCache::new(self.near, clock.clone()));
         let dialer = Dialer {
             credentials,
             database,

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::{RedisStore, journal, near::NearCache};
 use crate::{
+    clock::Timestamp,
     error::StoreError,
     session::{Session, SessionKey, Version},
     store::{
@@ -51,6 +52,10 @@ impl SessionStore for RedisStore {
             async move { records.load(&key).await }
         };
         self.near.load(&key, read).await
+    }
+
+    async fn note_use(&self, key: &SessionKey, at: Timestamp) -> Result<(), StoreError> {
+        self.records.note_use(key, at).await
     }
 
     async fn begin(&self, key: &SessionKey, begin: Begin) -> Result<Begun, StoreError> {

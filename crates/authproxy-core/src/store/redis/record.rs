@@ -65,6 +65,8 @@ pub(super) struct Record<'a> {
     pub(super) version: Version,
     /// Death and doubt as the header has them, on the server's clock.
     pub(super) standing: Standing,
+    /// When the session was last used as far as nodes have told, on the server's clock.
+    pub(super) used: Timestamp,
     /// The version that the refresh token was sealed for; `None` when there is none.
     pub(super) refresh_version: Option<Version>,
     session: &'a [u8],
@@ -86,7 +88,8 @@ impl<'a> Record<'a> {
         let dead = fields.byte()?;
         let version = Version(fields.number()?);
         let doubt = Timestamp::from_millis(fields.number()?);
-        fields.skip(16 + 8 + 8 + 4 * 16 + 8)?;
+        fields.skip(16 + 8 + 8 + 4 * 16)?;
+        let used = Timestamp::from_millis(fields.number()?);
         let refresh_version = Some(Version(fields.number()?)).filter(|version| version.0 > 0);
         let (session, refresh_token) = (fields.length()?, fields.length()?);
         let mut parts = Fields(parts);
@@ -97,7 +100,7 @@ impl<'a> Record<'a> {
             0 => Standing::Live,
             reason => Standing::Dead(death_reason(reason).ok_or(Unreadable::Foreign)?),
         };
-        Ok(Some(Self { version, standing, refresh_version, session, refresh_token, handed_out: parts.0 }))
+        Ok(Some(Self { version, standing, used, refresh_version, session, refresh_token, handed_out: parts.0 }))
     }
 
     /// What is published of the session, of this standing: the record's own, on this node's clock.

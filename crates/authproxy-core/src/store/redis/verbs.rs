@@ -13,7 +13,7 @@ use redis::{Cmd, Value};
 
 pub(super) use self::users::Place;
 use super::{
-    Durability, LINGER, Records, USES_PER_IDLE_TIMEOUT,
+    Durability, LINGER, Records,
     failure::{Failure, Refusal},
     journal::{Entry, Life, Made, OLDEST, Writes},
     names,
@@ -81,11 +81,14 @@ impl SessionStore for Records {
     }
 
     async fn load(&self, key: &SessionKey) -> Result<Option<Session>, StoreError> {
-        if let Some(idle_timeout) = self.idle_timeout {
-            return Ok(self.touch(key, idle_timeout).await?);
-        }
         let Some((bytes, node)) = self.read(key).await? else { return Ok(None) };
         Ok(self.session(key, &bytes, &node))
+    }
+
+    async fn note_use(&self, key: &SessionKey, at: Timestamp) -> Result<(), StoreError> {
+        let ago = millis(self.clock.now().since(at));
+        self.run(&self.scripts.touch, key, &[ago.as_bytes()], REPEATABLE).await?;
+        Ok(())
     }
 
     async fn begin(&self, key: &SessionKey, begin: Begin) -> Result<Begun, StoreError> {
@@ -238,27 +241,6 @@ impl Records {
         }
     }
 
-    /// Loads a session and records that it is used, unless it was left for too long: it then says so.
-    async fn touch(&self, key: &SessionKey, idle_timeout: Duration) -> Result<Option<Session>, Failure> {
-        let (write_after, left_after) = (millis(idle_timeout / USES_PER_IDLE_TIMEOUT), millis(idle_timeout));
-        let arguments = [write_after.as_bytes(), left_after.as_bytes()];
-        let mut reply = self.run(&self.scripts.touch, key, &arguments, REPEATABLE).await?;
-        match reply.word.as_str() {
-            "used" => {
-                let unused = Duration::from_millis(reply.number()?);
-                let bytes = reply.bytes()?;
-                let used_at = self.clock.now().minus(unused);
-                Ok(self.session_used_at(key, &bytes, reply.node(), used_at))
-            }
-            "missing" => Ok(None),
-            "unreadable" => {
-                self.nothing_in(key, Unreadable::Foreign);
-                Ok(None)
-            }
-            _ => Err(Failure::Nonsense),
-        }
-    }
-
     /// Writes again what was written of a session: nothing of it changes anything where it was not lost.
     pub(super) async fn write_again(&self, Entry { key, until, writes, .. }: &Entry) -> Result<(), Failure> {
         let Writes::Lives(written) = writes else { return self.mark_as_removed(key, true, REPEATABLE).await.map(drop) };
@@ -345,16 +327,13 @@ impl Records {
 
     /// The session in a record; `None`, and counted, when it cannot be opened.
     fn session(&self, key: &SessionKey, bytes: &[u8], node: &Node) -> Option<Session> {
-        self.session_used_at(key, bytes, node, self.clock.now())
-    }
-
-    fn session_used_at(&self, key: &SessionKey, bytes: &[u8], node: &Node, used_at: Timestamp) -> Option<Session> {
         let opened = Record::parse(bytes).and_then(|record| {
             let Some(record) = record else { return Ok(None) };
             let standing = match record.standing {
                 Standing::InDoubt { since } => Standing::InDoubt { since: node.server_clock().to_node(since) },
                 standing => standing,
             };
+            let used_at = node.server_clock().to_node(record.used);
             record.open_session(&self.envelope, key, standing, used_at).map(Some)
         });
         match opened {
