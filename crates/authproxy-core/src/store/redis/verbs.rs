@@ -147,7 +147,10 @@ impl SessionStore for Records {
                 self.prolong(&reply.bytes()?, &commit.session).await;
                 Ok(Committed::Stored)
             }
-            "superseded" => Ok(self.session_in(key, &mut reply)?.map_or(Committed::Gone, Committed::Superseded)),
+            "superseded" => {
+                // By one that this node may be unable to open. The session lives, and these tokens are of its lineage.
+                Ok(Committed::Superseded(self.session_in(key, &mut reply)?.unwrap_or(commit.session)))
+            }
             "gone" => Ok(Committed::Gone),
             "unreadable" => {
                 self.nothing_in(key, Unreadable::Foreign);
