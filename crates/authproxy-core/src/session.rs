@@ -77,9 +77,9 @@ impl SessionKey {
     /// The key of no session.
     pub(crate) const NONE: Self = Self([0; 32]);
 
-    /// A key that is made from something else than a session id.
-    #[cfg(feature = "redis")]
-    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+    /// The key whose halves these are, [`name`](Self::name) and [`expose_secret`](Self::expose_secret), for a store that
+    /// has kept them, sealed.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
