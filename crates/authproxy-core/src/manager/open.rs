@@ -143,7 +143,7 @@ impl Inner {
         };
         let id = SessionId::random();
         let session = self.first_version(&id.key(), credentials.username(), &tokens);
-        let published = session.with_standing(session.standing);
+        let published = session.kept_under(id.key());
         let handed_out = hand_out == HandOut::RefreshToken;
         let new = NewSession { session, refresh_token: tokens.refresh_token.clone(), handed_out };
         let created = timeout(self.config.store_timeout, self.store.create(&id.key(), new)).await;

@@ -147,7 +147,6 @@ impl Session {
     }
 
     /// The same session, stamped with the key that it is kept under.
-    #[cfg(feature = "redis")]
     #[must_use]
     pub(crate) fn kept_under(&self, key: SessionKey) -> Self {
         self.with(SessionFacts { key, record: None, ..self.copy() })

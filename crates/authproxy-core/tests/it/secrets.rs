@@ -25,6 +25,7 @@ async fn nothing_that_is_traced_or_debugged_holds_a_secret() {
         Scripted::PanicAfter,
         Scripted::Rejected,
     ]);
+    assert!(format!("{opened:?}").contains(&format!("{key:?}")), "a session can be followed through a log: {opened:?}");
     let mut debugged = vec![format!("{login:?} {opened:?} {key:?} {:?}", world.manager)];
     for _ in 0..8 {
         pass(121).await;
