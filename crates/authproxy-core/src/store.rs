@@ -4,7 +4,6 @@
 
 mod envelope;
 mod index;
-mod key_hasher;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;

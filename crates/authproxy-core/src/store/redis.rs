@@ -10,6 +10,7 @@ mod dial;
 mod endpoint;
 mod failure;
 mod journal;
+mod key_hasher;
 mod link;
 mod listener;
 mod names;

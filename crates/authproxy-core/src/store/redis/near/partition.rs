@@ -8,8 +8,8 @@ use std::{
     },
 };
 
-use super::{Name, loads::UnderWay};
-use crate::{session::Version, store::key_hasher::KeyHasher};
+use super::{super::key_hasher::KeyHasher, Name, loads::UnderWay};
+use crate::session::Version;
 
 /// Changes that are remembered one by one. Whoever was asking for longer counts as overtaken by a change.
 const REMEMBERED: usize = 16;

@@ -8,13 +8,10 @@ use std::{sync::Arc, time::Duration};
 
 use moka::policy::EvictionPolicy;
 
-use super::{Name, entry::Entry};
+use super::{super::key_hasher::KeyHasher, Name, entry::Entry};
 use crate::{
     session::SessionBlock,
-    store::{
-        index::{Index, Indexed},
-        key_hasher::KeyHasher,
-    },
+    store::index::{Index, Indexed},
 };
 
 /// What an entry takes beside its token, about.
