@@ -34,7 +34,7 @@ impl TokenManager {
     ///
     /// A token that belongs to a session is good for one exchange: for what the session's own flight brings, or, when
     /// the manager has spent the token already, for the session's current tokens. After that it is spent, and never
-    /// reaches the auth service. A token of no session is passed on to the service as it is.
+    /// reaches the auth service. An exchange is a use of the session, and a session that was left for too long has none. A token of no session is passed on to the service as it is.
     ///
     /// # Errors
     ///
@@ -73,7 +73,8 @@ impl Inner {
         handed_out: HandedOut,
     ) -> Result<ExchangedTokens, ExchangeError> {
         let session = self.current(&handed_out.key).await.map_err(|error| from_token_error(&error))?;
-        if self.clock.now() >= session.ends_at {
+        let now = self.clock.now();
+        if now >= session.ends_at || !self.in_use(&handed_out.key, &session, now) {
             return Err(ExchangeError::Spent);
         }
         if session.version == handed_out.version {

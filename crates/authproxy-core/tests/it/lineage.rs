@@ -123,3 +123,19 @@ async fn a_session_past_its_end_exchanges_nothing() {
     assert!(matches!(world.manager.exchange(token).await, Err(ExchangeError::Spent)));
     assert_eq!(world.backend.presentations(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_is_a_use_of_the_session_and_one_that_was_left_exchanges_nothing() {
+    let world = World::with(authproxy_core::backend::RotationContract::Strict, |config| {
+        config.idle_timeout = Some(secs(60));
+    });
+    let (key, mut token) = handed_out(&world).await;
+    for _ in 0..3 {
+        pass(50).await;
+        token = world.manager.exchange(token).await.unwrap().tokens.refresh_token.unwrap();
+    }
+    pass(50).await;
+    world.manager.access_token(&key).await.expect("used 50 seconds ago");
+    pass(60).await;
+    assert!(matches!(world.manager.exchange(token).await, Err(ExchangeError::Spent)));
+}
