@@ -34,7 +34,8 @@ impl TokenManager {
     ///
     /// A token that belongs to a session is good for one exchange: for what the session's own flight brings, or, when
     /// the manager has spent the token already, for the session's current tokens. After that it is spent, and never
-    /// reaches the auth service. An exchange is a use of the session, and a session that was left for too long has none. A token of no session is passed on to the service as it is.
+    /// reaches the auth service. An exchange is a use of the session, and a session that was left for too long has none.
+    /// A token of no session is passed on to the service as it is.
     ///
     /// # Errors
     ///
