@@ -9,6 +9,7 @@ mod field;
 mod file;
 mod login_page;
 mod networks;
+mod notes;
 mod raw;
 mod size;
 mod suggest;
