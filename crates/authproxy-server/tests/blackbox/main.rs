@@ -3,6 +3,7 @@
 
 mod auth_service;
 mod canaries;
+mod certificate;
 mod command_line;
 mod config_file;
 mod fleet;

@@ -1,46 +1,12 @@
 //! The program with a certificate: reached by curl over both protocols, and its start without a usable one.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, process::Command};
 
-use rcgen::generate_simple_self_signed;
-
-use crate::program::Program;
-
-/// A certificate and its key in files that go with it.
-struct Files {
-    cert: PathBuf,
-    key: PathBuf,
-}
-
-impl Files {
-    fn new(name: &str) -> Self {
-        let made = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-        let file = |end| std::env::temp_dir().join(format!("authproxy-blackbox-{}-{name}.{end}", std::process::id()));
-        let files = Self { cert: file("cert.pem"), key: file("key.pem") };
-        fs::write(&files.cert, made.cert.pem()).unwrap();
-        fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
-        files
-    }
-
-    fn cert(&self) -> &str {
-        self.cert.to_str().unwrap()
-    }
-
-    fn key(&self) -> &str {
-        self.key.to_str().unwrap()
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.cert);
-        let _ = fs::remove_file(&self.key);
-    }
-}
+use crate::{certificate::Certificate, program::Program};
 
 #[test]
 fn with_a_certificate_it_serves_over_tls_and_says_so() {
-    let files = Files::new("serves");
+    let files = Certificate::new("serves", "127.0.0.1");
     let set = [format!("tls.cert={}", files.cert()), format!("tls.key={}", files.key())];
     let (program, address) = Program::dev(&["--set", &set[0], "--set", &set[1]]);
     let banner = program.wait_for_output("Stop it");
@@ -58,7 +24,7 @@ fn with_a_certificate_it_serves_over_tls_and_says_so() {
 
 #[test]
 fn healthcheck_asks_an_instance_with_a_certificate_over_tls() {
-    let files = Files::new("healthcheck");
+    let files = Certificate::new("healthcheck", "127.0.0.1");
     let set = [format!("tls.cert={}", files.cert()), format!("tls.key={}", files.key())];
     let (program, address) = Program::dev(&["--set", &set[0], "--set", &set[1]]);
     let listen = address.to_string();
@@ -78,12 +44,12 @@ fn healthcheck_asks_an_instance_with_a_certificate_over_tls() {
 
 #[test]
 fn a_key_that_does_not_fit_is_one_line_and_an_exit_code() {
-    let (ours, other) = (Files::new("ours"), Files::new("other"));
+    let (ours, other) = (Certificate::new("ours", "127.0.0.1"), Certificate::new("other", "127.0.0.1"));
     let environment =
         [("AUTH_URL", "http://127.0.0.1:9"), ("AUTHPROXY_TLS__CERT", ours.cert()), ("AUTHPROXY_TLS__KEY", other.key())];
     let ended = Program::run(&["serve", "--listen", "127.0.0.1:0"], &environment);
     let told = "authproxy: `tls.key` does not belong to the first certificate of `tls.cert`\n";
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), told));
-    let secret = fs::read_to_string(&other.key).unwrap().lines().nth(1).unwrap().to_owned();
+    let secret = fs::read_to_string(other.key()).unwrap().lines().nth(1).unwrap().to_owned();
     assert!(!format!("{ended:?}").contains(&secret));
 }
