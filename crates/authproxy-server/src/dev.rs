@@ -12,7 +12,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 
 use self::jar::Jar;
 use crate::{
-    config::{Config, duration},
+    config::{Config, duration, origin::Origin},
     run::{RunError, run_with_store},
     server::Report,
     store::Store,
@@ -76,6 +76,7 @@ pub async fn dev(
 
 fn banner(config: &Config, local: SocketAddr, auth_service: SocketAddr, jar: &Jar) -> String {
     let url = config.public_url.clone().unwrap_or_else(|| config.default_public_url(local));
+    let curl = if is_our_own_tls(config, &url) { "curl -sk" } else { "curl -s" };
     let (access, refresh) = (duration::format(config.tokens.access_ttl), duration::format(config.tokens.refresh_ttl));
     format!(
         "\
@@ -87,13 +88,20 @@ authproxy {version} for development: everything in this process, nothing is kept
 
 Try it, in this order:
 
-  curl -s {url}/register -H 'Content-Type: application/json' -d '{{\"email\":\"user@example.com\",\"password\":\"password123\"}}'
-  curl -s -c {jar} {url}/login -d username=user@example.com -d password=password123
-  curl -s -b {jar} -c {jar} {url}/protected-auto
-  curl -s -b {jar} -X POST {url}/logout
+  {curl} {url}/register -H 'Content-Type: application/json' -d '{{\"email\":\"user@example.com\",\"password\":\"password123\"}}'
+  {curl} -c {jar} {url}/login -d username=user@example.com -d password=password123
+  {curl} -b {jar} -c {jar} {url}/protected-auto
+  {curl} -b {jar} -X POST {url}/logout
 
 Stop it with Ctrl-C.
 ",
         version = env!("CARGO_PKG_VERSION"),
     )
+}
+
+/// Whether the lines speak TLS with this machine. Its certificate is then not checked: it may name another host, or be
+/// signed by nobody.
+fn is_our_own_tls(config: &Config, url: &str) -> bool {
+    let is_here = |origin: &Origin| config.public_url.is_none() || origin.is_loopback();
+    Origin::parse(url).is_ok_and(|origin| origin.is_https() && is_here(&origin))
 }

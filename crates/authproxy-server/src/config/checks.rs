@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use super::{
     Config, Durability, Purpose, duration,
     load::Draft,
-    mistake::Mistake,
+    mistake::{Mistake, Source},
     notes::notes,
     origin::{BaseUrl, Origin},
     route::rules::check_routes,
@@ -13,6 +13,9 @@ use super::{
 
 /// Adds every mistake and every note of the whole.
 pub(super) fn check(draft: &mut Draft, purpose: Purpose) {
+    if purpose == Purpose::Dev {
+        dev_public_url(draft);
+    }
     listeners(draft);
     auth_url(draft, purpose);
     public_url(draft, purpose);
@@ -72,6 +75,35 @@ pub(super) fn reaches(origin: &Origin, listen: SocketAddr) -> bool {
         None => origin.is_loopback() && (listen.ip().is_loopback() || listen.ip().is_unspecified()),
     };
     same_host && origin.port() == listen.port()
+}
+
+/// Leaves out the origin of the machine that the configuration is for: `dev` says where it is reached, and whoever pastes
+/// its lines would send a password there. On dev's own command line the origin is meant.
+fn dev_public_url(draft: &mut Draft) {
+    let source = draft.source("public_url");
+    if matches!(source, Source::Flag(_)) || !draft.is_sound(&["public_url", "listen"]) {
+        return;
+    }
+    let listen = draft.config.listen;
+    let Some(Ok(origin)) = draft.config.public_url.as_deref().map(Origin::parse) else { return };
+    if origin.is_loopback() || reaches(&origin, listen) {
+        return;
+    }
+    if listen.ip().is_loopback() {
+        draft.config.public_url = None;
+        draft.forget("public_url");
+        let note = format!(
+            "public_url (from {source}) is not used by dev, which is reached at the address of listen: --public-url sets \
+             another"
+        );
+        draft.notes.push(note);
+    } else {
+        let problem = format!(
+            "is an origin of which `authproxy dev` cannot know that it leads here, to {listen}; allowed: a loopback host, \
+             or any origin with --public-url, or --listen 127.0.0.1:8000"
+        );
+        draft.blame("public_url", problem);
+    }
 }
 
 fn public_url(draft: &mut Draft, purpose: Purpose) {

@@ -242,6 +242,12 @@ impl Draft {
         self.mistakes.push(Mistake { source: self.source(key), key: key.into(), problem: problem.into() });
     }
 
+    /// Forgets what was said of a key without a default. Its place in the configuration is the caller's to clear.
+    pub(super) fn forget(&mut self, key: &'static str) {
+        self.sources.remove(key);
+        self.shown.insert(key, Shown::Unset);
+    }
+
     /// Replaces a default by one that goes with what somebody set elsewhere. It stays a default.
     pub(super) fn adapt_default(&mut self, key: &'static str, value: &str) {
         let (known, _) = keys::find(key).expect("a key that is compared is a key");

@@ -77,7 +77,7 @@ impl Program {
 
     /// Waits until the program says where it serves.
     fn serving(self) -> (Self, SocketAddr) {
-        let log = self.stderr.wait_for("public_url");
+        let log = self.stderr.wait_for("serving");
         let after = log.split(r#""local":""#).nth(1).or_else(|| log.split("local=").nth(1)).unwrap();
         let address: String = after.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
         (self, address.parse().unwrap())

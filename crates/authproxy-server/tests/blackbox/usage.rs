@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::Command};
 
 use serde_json::{Value, json};
 
-use crate::{http::Ask, program::Program};
+use crate::{certificate::Certificate, config_file::ConfigFile, http::Ask, program::Program};
 
 /// Runs one line of a shell and returns what it wrote.
 fn shell(line: &str) -> String {
@@ -69,6 +69,29 @@ fn the_four_lines_that_dev_prints_work_as_they_are_pasted() {
     assert!(jar.exists(), "{}", jar.display());
     assert_eq!(program.stop().code, Some(0));
     assert!(!jar.parent().unwrap().exists(), "the jar's folder goes with the program");
+}
+
+/// The configuration of another machine, where only `serve` is reached under `public_url`.
+#[test]
+fn the_four_lines_lead_to_this_process_whatever_the_public_url() {
+    let certificate = Certificate::new("lines", "app.example.com");
+    let tls = format!("[tls]\ncert = '{}'\nkey = '{}'\n", certificate.cert(), certificate.key());
+    for (name, scheme, rest) in [("plain", "http", ""), ("tls", "https", tls.as_str())] {
+        let file =
+            ConfigFile::new(&format!("lines-{name}"), &format!("public_url = 'https://app.example.com'\n{rest}"));
+        let (program, address) = Program::dev(&["--config", file.path()]);
+        let lines = printed_lines(&program);
+        let [register, login, protected, logout] = lines.as_slice() else { panic!("not four lines: {lines:?}") };
+        for line in &lines {
+            assert!(line.contains(&format!(" {scheme}://{address}/")) && !line.contains("app.example.com"), "{line}");
+        }
+        assert_eq!(shell_json(register)["email"], "user@example.com");
+        assert_eq!(shell_json(login)["token_type"], "bearer");
+        assert_eq!(shell_json(protected)["user"], "user@example.com");
+        assert_eq!(shell_json(logout), json!({ "message": "Logged out successfully" }));
+        let told = format!("public_url (from {}:1) is not used by dev", file.path());
+        assert!(program.stop().stderr.contains(&told), "{told}");
+    }
 }
 
 /// What a line of curl got: the status and the body.

@@ -233,6 +233,28 @@ fn dev_issues_no_lifetime_below_a_second() {
     assert_eq!(setup(Purpose::Dev).mistakes(), [line]);
 }
 
+/// Where it would be another machine's, and nobody said for dev that it is not.
+#[test]
+fn dev_does_not_use_the_public_url_of_serve() {
+    let app = "https://app.example.com";
+    let of = |purpose| Setup::of(purpose).env("AUTH_URL", "https://auth.example.com");
+    let public_url = |setup: Setup| setup.loaded().config.public_url;
+    assert_eq!(public_url(of(Purpose::Dev).env("AUTHPROXY_PUBLIC_URL", app)), None);
+    assert_eq!(public_url(of(Purpose::Dev).env("AUTHPROXY_PUBLIC_URL", "http://app.example.com")), None);
+    for used in [
+        of(Purpose::Serve).env("AUTHPROXY_PUBLIC_URL", app),
+        of(Purpose::Dev).set("public_url", app),
+        of(Purpose::Dev).env("AUTHPROXY_PUBLIC_URL", "http://localhost:3000"),
+        of(Purpose::Dev).env("AUTHPROXY_PUBLIC_URL", "https://192.168.1.5:8000").set("listen", "192.168.1.5:8000"),
+    ] {
+        assert!(public_url(used).is_some());
+    }
+    let line = "AUTHPROXY_PUBLIC_URL: public_url: is an origin of which `authproxy dev` cannot know that it leads here, to \
+                0.0.0.0:8000; allowed: a loopback host, or any origin with --public-url, or --listen 127.0.0.1:8000";
+    let exposed = of(Purpose::Dev).env("AUTHPROXY_PUBLIC_URL", app).set("listen", "0.0.0.0:8000");
+    assert_eq!(exposed.mistakes(), [line]);
+}
+
 #[test]
 fn only_serve_needs_an_auth_service() {
     let line = "auth_url: is required by `authproxy serve`; set AUTH_URL, or --auth-url, or auth_url in the file (`authproxy \
@@ -255,6 +277,11 @@ fn what_may_not_be_meant_earns_a_note() {
         (
             Setup::of(Purpose::Dev).env("AUTH_URL", "https://auth.example.com"),
             "auth_url (from AUTH_URL) is not used by dev: use serve",
+        ),
+        (
+            Setup::of(Purpose::Dev).file("public_url = 'https://app.example.com'"),
+            "public_url (from a.toml:1) is not used by dev, which is reached at the address of listen: --public-url sets \
+             another",
         ),
         (
             Setup::of(Purpose::Serve).env("AUTH_URL", "http://auth:9000"),
