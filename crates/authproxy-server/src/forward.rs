@@ -98,7 +98,7 @@ impl Forwarder {
     pub(crate) fn new(routes: &[RouteConfig]) -> Result<Self, TrustError> {
         let table = Table::new(routes);
         let routes = routes.iter().map(|config| {
-            let connector = Connector::new(&config.upstream, config.upstream_ca.as_deref(), &config.prefix)?;
+            let connector = connector(config)?;
             Ok(Route { upstream: Arc::new(Upstream::new(config, connector)), config: config.clone() })
         });
         let routes = routes.collect::<Result<_, _>>()?;
@@ -126,6 +126,15 @@ impl Forwarder {
         let target = target(&head.uri, &rewritten)?;
         Ok(Some(Destination { route, target, host }))
     }
+}
+
+/// Why the routes' upstreams could not be trusted; at most one error each.
+pub(crate) fn check_trust(routes: &[RouteConfig]) -> impl Iterator<Item = TrustError> {
+    routes.iter().filter_map(|config| connector(config).err())
+}
+
+fn connector(config: &RouteConfig) -> Result<Connector, TrustError> {
+    Connector::new(&config.upstream, config.upstream_ca.as_deref(), &config.prefix)
 }
 
 /// Forwards a request and answers with what the upstream says.

@@ -19,6 +19,7 @@ mod cors;
 mod csrf;
 mod date;
 mod dev;
+mod files;
 mod forward;
 mod gateway;
 mod handlers;
@@ -45,6 +46,7 @@ mod workers;
 
 pub use self::{
     dev::{DevError, dev},
+    files::{FileError, check_files},
     forward::TrustError,
     openapi::to_json as openapi_json,
     origin::OriginError,

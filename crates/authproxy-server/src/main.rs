@@ -45,6 +45,13 @@ fn start(loaded: Loaded, embedded: bool) -> Exit {
     for note in &loaded.notes {
         tracing::warn!("{note}");
     }
+    // All at once, and before anything is said to run.
+    if let Err(errors) = authproxy_server::check_files(&loaded.config) {
+        for error in errors {
+            fail(&error.to_string());
+        }
+        return Exit::Failure;
+    }
     // Accepts, refreshes and keeps house; connections are served by the library's workers.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

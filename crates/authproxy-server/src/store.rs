@@ -96,6 +96,14 @@ impl Store {
             Some(Ok(())) => Ok(Some(Self { sessions: Arc::new(redis), clock })),
         }
     }
+
+    /// Whether `store.*` names a store that can be asked for; nobody is asked.
+    pub(crate) fn check(config: &Config) -> Result<(), StoreError> {
+        if config.store.is_memory() {
+            return Ok(());
+        }
+        redis(config, Arc::new(SystemClock::new())).map(drop)
+    }
 }
 
 fn redis(config: &Config, clock: Arc<dyn Clock>) -> Result<RedisStore, StoreError> {

@@ -3,12 +3,24 @@
 use std::io::{self, Write};
 
 use super::Exit;
-use crate::config::{Loaded, RouteAccess};
+use crate::{
+    config::{Loaded, RouteAccess},
+    files::check_files,
+};
 
-/// Says that a configuration is valid, and what it forwards; what may not be meant goes to `err`.
+/// Says that a configuration and the files that it names are valid, and what it forwards; what may not be meant, or
+/// cannot be used, goes to `err`.
 pub fn run_check(loaded: &Loaded, out: &mut impl Write, err: &mut impl Write) -> Exit {
     for note in &loaded.notes {
         let _ = writeln!(err, "note: {note}");
+    }
+    if let Err(errors) = check_files(&loaded.config) {
+        let plural = if errors.len() == 1 { "" } else { "s" };
+        let _ = writeln!(err, "authproxy: the configuration has {} mistake{plural}", errors.len());
+        for error in errors {
+            let _ = writeln!(err, "  {error}");
+        }
+        return Exit::Config;
     }
     match write_all(loaded, out) {
         Ok(()) => Exit::Success,

@@ -189,6 +189,39 @@ fn routes_are_checked_and_shown_by_their_lines() {
 }
 
 #[test]
+fn files_that_cannot_be_used_are_named_at_once_and_before_anything_runs() {
+    let route =
+        |name: &str| format!("[[route]]\nprefix = '/{name}'\nupstream = 'https://a'\nupstream_ca = '/gone/{name}'\n");
+    let text = format!(
+        "tls.cert = '/gone/cert'\ntls.key = '/gone/key'\n\
+         store = {{ url = 'rediss://h', secrets = ['{}'], tls.ca = '/gone/ca' }}\n{}{}",
+        "x".repeat(32),
+        route("a"),
+        route("b")
+    );
+    let file = ConfigFile::new("files", &text);
+    let gone = "No such file or directory (os error 2)";
+    let wrong = [
+        format!("`tls.cert` cannot be read from /gone/cert: {gone}"),
+        format!("`store.tls.ca`: cannot read /gone/ca: {gone}"),
+        format!("`upstream_ca` of route /a cannot be used: {gone}"),
+        format!("`upstream_ca` of route /b cannot be used: {gone}"),
+    ];
+    let serve = ["serve", "--auth-url", "http://127.0.0.1:9"];
+    for command in [&["dev"][..], &serve] {
+        let ended = run(&[command, &["--config", file.path()]].concat());
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+        assert_eq!(ended.stderr, wrong.each_ref().map(|line| format!("authproxy: {line}\n")).concat());
+    }
+    for command in [&["check", "--dev"][..], &["check", "--auth-url", "http://127.0.0.1:9"]] {
+        let ended = run(&[command, &["--config", file.path()]].concat());
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""), "{ended:?}");
+        let lines = wrong.each_ref().map(|line| format!("  {line}\n")).concat();
+        assert_eq!(ended.stderr, format!("authproxy: the configuration has 4 mistakes\n{lines}"));
+    }
+}
+
+#[test]
 fn dev_takes_a_file_with_routes() {
     let file = ConfigFile::new("dev", "[[route]]\nprefix = '/api'\nupstream = 'http://127.0.0.1:9'\n");
     let (program, address) = Program::dev(&["--config", file.path()]);
