@@ -117,6 +117,7 @@ pub(super) struct Draft {
     sources: BTreeMap<&'static str, Source>,
     shown: BTreeMap<&'static str, Shown>,
     broken: BTreeSet<&'static str>,
+    from_file: BTreeSet<&'static str>,
     pub(super) mistakes: Vec<Mistake>,
     pub(super) notes: Vec<String>,
     pub(super) routes: Vec<RouteDraft>,
@@ -206,6 +207,7 @@ impl Draft {
             config: Config::default(),
             sources: BTreeMap::new(),
             broken: BTreeSet::new(),
+            from_file: BTreeSet::new(),
             mistakes: Vec::new(),
             notes: Vec::new(),
             routes: Vec::new(),
@@ -230,6 +232,11 @@ impl Draft {
     /// Whether somebody set the key.
     pub(super) fn is_set(&self, key: &str) -> bool {
         self.sources.contains_key(key)
+    }
+
+    /// Whether the value in force stands in a file that its source names.
+    pub(super) fn is_from_file(&self, key: &str) -> bool {
+        self.from_file.contains(key)
     }
 
     /// Whether the keys' values are what their sources meant, so that comparing them makes sense.
@@ -289,6 +296,10 @@ impl Draft {
         match applied {
             Ok(shown) => {
                 self.broken.remove(key.name);
+                self.from_file.remove(key.name);
+                if given.from_file {
+                    self.from_file.insert(key.name);
+                }
                 self.shown.insert(key.name, shown);
                 self.sources.insert(key.name, given.source.clone());
             }

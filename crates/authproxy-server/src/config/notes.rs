@@ -1,7 +1,14 @@
 //! What is allowed but perhaps not meant: a sentence each, for whoever reads the log.
 
 use super::{
-    Purpose, checks::is_exposed, load::Draft, mistake::Source, origin::BaseUrl, route::RouteAccess, upstream::Location,
+    Purpose,
+    checks::is_exposed,
+    field::without_password,
+    load::Draft,
+    mistake::Source,
+    origin::{BaseUrl, Origin},
+    route::RouteAccess,
+    upstream::Location,
 };
 
 /// Adds every note of the whole.
@@ -28,15 +35,42 @@ pub(super) fn notes(draft: &mut Draft, purpose: Purpose) {
             "tokens.refresh_ttl is shorter than tokens.access_ttl: sessions end before their first refresh".into(),
         );
     }
-    for key in ["store.secrets", "store.url"] {
-        if let Source::Flag(flag) = draft.source(key) {
+    store_notes(draft);
+}
+
+fn store_notes(draft: &mut Draft) {
+    let url = &draft.config.store.url;
+    let url_holds_secret = without_password(url) != *url;
+    let is_readable = is_readable(url);
+    for (key, holds_secret) in [("store.secrets", true), ("store.url", url_holds_secret)] {
+        let Source::Flag(flag) = draft.source(key) else { continue };
+        if holds_secret && !draft.is_from_file(key) {
             let note = format!(
                 "{key} was set by {flag}, and every user of this machine can read a command line: use {key}_file"
             );
             draft.notes.push(note);
         }
     }
+    if is_readable {
+        let note = "store.url asks for no TLS to another machine: a password for Redis can be read on its way, and sessions \
+                    be ended with it; tokens are sealed";
+        draft.notes.push(note.into());
+    }
 }
+
+/// Whether the URL of a store leads to another machine without TLS.
+fn is_readable(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    if !STORES_WITHOUT_TLS.contains(&scheme) {
+        return false;
+    }
+    let hosts = rest.rsplit_once('@').map_or(rest, |(_, hosts)| hosts);
+    let hosts = hosts.split_once('/').map_or(hosts, |(hosts, _)| hosts);
+    hosts.split(',').any(|host| !Origin::parse(&format!("http://{host}")).is_ok_and(|origin| origin.is_loopback()))
+}
+
+/// The schemes of a Redis that is reached by TCP alone.
+const STORES_WITHOUT_TLS: [&str; 4] = ["redis", "redis-cluster", "redis-sentinel", "valkey"];
 
 fn route_notes(draft: &mut Draft) {
     for (route, from) in draft.config.route.iter().zip(&draft.routes) {

@@ -33,10 +33,57 @@ fn secrets_come_from_the_file_the_environment_a_flag_or_a_file_of_their_own() {
 
 #[test]
 fn a_secret_on_the_command_line_earns_a_note() {
-    let notes = Setup::serve().set("store.secrets", &secret(1)).loaded().notes;
-    let note = "store.secrets was set by --set, and every user of this machine can read a command line: use \
-                store.secrets_file";
-    assert_eq!(notes, [note]);
+    let seen =
+        |key| format!("{key} was set by --set, and every user of this machine can read a command line: use {key}_file");
+    let notes = |setup: Setup| {
+        setup.other_file("secrets", &secret(1)).other_file("url", "redis://:pw@localhost").loaded().notes
+    };
+    let sealed = || Setup::serve().env("AUTHPROXY_STORE__SECRETS", &secret(1));
+    assert_eq!(notes(Setup::serve().set("store.secrets", &secret(1))), [seen("store.secrets")]);
+    // The flag wins over the file that the environment names.
+    let both = Setup::serve().env("AUTHPROXY_STORE__SECRETS_FILE", "secrets").set("store.secrets", &secret(2));
+    assert_eq!(notes(both), [seen("store.secrets")]);
+    for url in ["redis://:pw@localhost", "redis+unix:///run/redis?pass=pw"] {
+        assert_eq!(notes(sealed().set("store.url", url)), [seen("store.url")], "{url}");
+    }
+
+    assert!(notes(Setup::serve().set("store.secrets_file", "secrets")).is_empty());
+    for (key, value) in
+        [("store.url", "redis://localhost"), ("store.url", "redis+unix:///run/redis?db=1"), ("store.url_file", "url")]
+    {
+        assert!(notes(sealed().set(key, value)).is_empty(), "{key}={value}");
+    }
+}
+
+#[test]
+fn redis_on_another_machine_without_tls_earns_a_note() {
+    let notes = |url| Setup::serve().env("AUTHPROXY_STORE__URL", url).set("store.secrets_file", "secrets");
+    let notes = |url| notes(url).other_file("secrets", &secret(1)).loaded().notes;
+    let note = "store.url asks for no TLS to another machine: a password for Redis can be read on its way, and sessions be \
+                ended with it; tokens are sealed";
+    for url in [
+        "redis://redis:6379",
+        "valkey://10.0.0.5/1",
+        "redis://:p@localhost@redis",
+        "redis-cluster://localhost,b:7001",
+        "redis-sentinel://127.0.0.1,10.0.0.5:26379/name",
+        "redis://[2001:db8::1]:6379",
+    ] {
+        assert_eq!(notes(url), [note], "{url}");
+    }
+    for url in [
+        "memory:",
+        "redis://localhost:6379",
+        "redis://user:pw@127.0.0.1",
+        "redis://[::1]:6380/3",
+        "redis+unix:///run/redis.sock",
+        "redis-cluster://127.0.0.1:7000,127.0.0.1:7001",
+        "rediss://redis",
+        "valkeys://redis",
+        "rediss-sentinel://a,b/name",
+    ] {
+        assert!(notes(url).is_empty(), "{url}");
+    }
 }
 
 #[test]
