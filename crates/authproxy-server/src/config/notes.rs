@@ -26,6 +26,7 @@ pub(super) fn notes(draft: &mut Draft, purpose: Purpose) {
         _ => {}
     }
     route_notes(draft);
+    origin_notes(draft);
     if draft.config.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
         draft.notes.push("trusted_proxies holds every address: anyone who connects is believed".into());
     }
@@ -36,6 +37,22 @@ pub(super) fn notes(draft: &mut Draft, purpose: Purpose) {
         );
     }
     store_notes(draft);
+}
+
+/// On this machine two names are two sites, and the cookie is `SameSite=Lax`.
+fn origin_notes(draft: &mut Draft) {
+    let config = &draft.config;
+    let public_url = config.public_url.clone().unwrap_or_else(|| config.default_public_url(config.listen));
+    let Ok(public) = Origin::parse(&public_url) else { return };
+    for text in config.allowed_origins.clone() {
+        let Ok(origin) = Origin::parse(&text) else { continue };
+        if origin.is_loopback() && public.is_loopback() && origin.ip() != public.ip() {
+            draft.notes.push(format!(
+                "allowed_origins: {text} is another site than public_url ({public_url}), so browsers send no cookie from \
+                 its pages: use one host for both"
+            ));
+        }
+    }
 }
 
 fn store_notes(draft: &mut Draft) {

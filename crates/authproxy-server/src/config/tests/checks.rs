@@ -296,6 +296,16 @@ fn what_may_not_be_meant_earns_a_note() {
             "route.upstream (a.toml:3) is plain HTTP to another machine: tokens can be read on their way",
         ),
         (
+            Setup::serve().set("allowed_origins", "http://localhost:5173"),
+            "allowed_origins: http://localhost:5173 is another site than public_url (http://127.0.0.1:8000), so browsers \
+             send no cookie from its pages: use one host for both",
+        ),
+        (
+            Setup::serve().set("allowed_origins", "http://127.0.0.1:5173").set("public_url", "http://[::1]:8000"),
+            "allowed_origins: http://127.0.0.1:5173 is another site than public_url (http://[::1]:8000), so browsers send \
+             no cookie from its pages: use one host for both",
+        ),
+        (
             Setup::of(Purpose::Dev).set("tokens.access_ttl", "1h"),
             "tokens.refresh_ttl is shorter than tokens.access_ttl: sessions end before their first refresh",
         ),
@@ -303,4 +313,13 @@ fn what_may_not_be_meant_earns_a_note() {
         assert_eq!(setup.loaded().notes, [note]);
     }
     assert!(Setup::serve().loaded().notes.is_empty());
+    for (public_url, origins) in [
+        ("http://localhost:8000", "http://localhost:5173"),
+        ("http://app.localhost:8000", "http://localhost:5173"),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:5173,https://app.example.com"),
+        ("https://app.example.com", "http://localhost:5173"),
+    ] {
+        let setup = Setup::serve().set("public_url", public_url).set("allowed_origins", origins);
+        assert!(setup.loaded().notes.is_empty(), "{public_url} {origins}");
+    }
 }
