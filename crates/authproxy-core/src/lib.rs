@@ -17,6 +17,14 @@
 //! # let _ = authorization; Ok(()) }
 //! ```
 //!
+//! # Features
+//!
+//! - `http`, on by default: [`HttpBackend`], the auth service spoken to over HTTP with reqwest.
+//! - `redis`: `store::RedisStore`, sessions that a fleet shares in Redis or Valkey.
+//!
+//! `authproxy-testing`, in this repository and published nowhere, has suites that check a store or a backend of your own,
+//! and fakes of both.
+//!
 //! # What it guarantees
 //!
 //! - A refresh token is presented to the auth service at most once, however many tasks and nodes want a new access

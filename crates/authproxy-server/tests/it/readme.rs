@@ -8,6 +8,8 @@ use authproxy_server::{
 };
 
 const README: &str = include_str!("../../../../README.md");
+/// What begins the block that is no configuration.
+const DEPENDENCIES: &str = "[dependencies]\n";
 /// What the files hold that its configurations name.
 const SECRET: &str = "a secret of more than 32 characters";
 
@@ -43,10 +45,28 @@ fn the_readme_lists_every_endpoint_and_no_other() {
     assert_eq!(found, expected);
 }
 
+/// Its program is compiled with core's documentation; these are the lines beside it.
+#[test]
+fn the_readmes_dependencies_are_crates_of_this_repository_and_tokio() {
+    let text = toml().find(|text| text.starts_with(DEPENDENCIES)).expect("a program's dependencies");
+    let tables: toml::Table = text.parse().expect("TOML");
+    let dependencies = tables["dependencies"].as_table().expect("a table");
+    assert_eq!(dependencies.keys().collect::<Vec<_>>(), ["authproxy-core", "tokio"]);
+    let path = dependencies["authproxy-core"]["path"].as_str().and_then(|path| path.strip_prefix("../authproxy/"));
+    let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let manifest = root.join(path.expect("a path in a checkout")).join("Cargo.toml");
+    let manifest = std::fs::read_to_string(&manifest).expect("a crate");
+    assert!(manifest.contains("name = \"authproxy-core\""), "{manifest}");
+}
+
+/// Every block of TOML.
+fn toml() -> impl Iterator<Item = &'static str> {
+    README.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next())
+}
+
 #[test]
 fn the_readmes_configurations_can_be_loaded() {
-    let configurations: Vec<_> =
-        README.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let configurations: Vec<_> = toml().filter(|text| !text.starts_with(DEPENDENCIES)).collect();
     assert!(!configurations.is_empty());
     for text in configurations {
         let auth_url = ("AUTH_URL".into(), "http://127.0.0.1:9".into());
