@@ -9,7 +9,7 @@ use crate::{
     service::{App, Request},
 };
 
-/// Forwards the bearer token; the service's answer comes back as it is.
+/// Forwards the bearer token. What the service says of a success comes back as it is, a refusal under `detail`.
 #[utoipa::path(
     get,
     path = "/protected",

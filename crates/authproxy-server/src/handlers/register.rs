@@ -13,7 +13,8 @@ use crate::{
 const LONGEST_EMAIL: usize = 320;
 const LONGEST_PASSWORD: usize = 1024;
 
-/// Forwards the account's address and password as JSON; the service's answer comes back as it is.
+/// Forwards the account's address and password as JSON. What the service says of a success comes back as it is, a refusal
+/// under `detail`.
 #[utoipa::path(
     post,
     path = "/register",
