@@ -285,15 +285,18 @@ pub static KEYS: &[Key] = &[
 
 /// The table for the README, in Markdown.
 pub fn markdown() -> String {
-    rows(KEYS.iter().map(|key| [key.name, key.default, key.about, &key.allowed()].map(str::to_owned)))
+    rows(KEYS.iter().map(|key| {
+        let or_file = key.file_key().map_or_else(String::new, |file_key| format!(" (or `{file_key}`)"));
+        [format!("`{}`{or_file}", key.name), key.default.into(), key.about.into(), key.allowed()]
+    }))
 }
 
-/// A table of keys, each with its name, default, purpose and what it takes.
+/// A table of keys, each with its names in backticks, its default, its purpose and what it takes.
 pub(super) fn rows(keys: impl Iterator<Item = [String; 4]>) -> String {
     let mut table = String::from("| key | default | what it is | allowed |\n|---|---|---|---|\n");
-    for [name, default, about, allowed] in keys {
+    for [names, default, about, allowed] in keys {
         let default = if default.is_empty() { "none".to_owned() } else { format!("`{default}`") };
-        let row = [format!("`{name}`"), default, about, allowed];
+        let row = [names, default, about, allowed];
         let _ = writeln!(table, "| {} |", row.join(" | ").replace('<', "&lt;")); // a String takes every write
     }
     table
@@ -339,6 +342,7 @@ mod tests {
         let row = "| `tokens.access_ttl` | `2m` | the life of an access token whose service does not say; what `dev` issues | a \
                    duration from 1ms to 365d, written like 500ms, 2m or 1h30m |";
         assert!(table.lines().any(|line| line == row), "{table}");
+        assert!(table.contains("\n| `store.secrets` (or `store.secrets_file`) | none | "), "{table}");
     }
 
     #[test]

@@ -253,7 +253,7 @@ pub static ROUTE_KEYS: &[RouteKey] = &[
 
 /// The table for the README, in Markdown.
 pub fn markdown() -> String {
-    rows(ROUTE_KEYS.iter().map(|key| [key.name, key.default, key.about, &key.allowed()].map(str::to_owned)))
+    rows(ROUTE_KEYS.iter().map(|key| [format!("`{}`", key.name), key.default.into(), key.about.into(), key.allowed()]))
 }
 
 #[cfg(test)]
