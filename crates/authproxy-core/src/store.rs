@@ -34,7 +34,8 @@ use crate::{
 ///
 /// - *Atomic per session*: concurrent verbs on one session behave as if they ran one after the other.
 /// - *Idempotent by attempt*: `begin` and `commit` that are repeated with the same [`AttemptId`] get the same answer as
-///   the first time, because an answer may be lost on its way.
+///   the first time, because an answer may be lost on its way: `begin` for the attempt that holds the lease, `commit` for
+///   the attempts of the last two commits. What is older may be forgotten.
 /// - *One lease*: between a `Granted` and the lease's end no other attempt is granted. A lease that ran out without
 ///   `commit` or `abort` leaves the session in doubt, never free.
 /// - *Fenced*: `abort` by anyone but the lease's holder changes nothing. `commit` is accepted on the version that the

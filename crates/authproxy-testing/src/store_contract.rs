@@ -38,7 +38,7 @@ use authproxy_core::{
 pub use self::{commits::*, concurrency::*, leases::*, life::*, lineage::*, random::*};
 pub use crate::report::Report;
 
-/// A store, empty, and what the suite must know about it.
+/// A store, empty and with room for at least 50 sessions, and what the suite must know about it.
 pub struct StoreUnderTest {
     pub(crate) store: Arc<dyn SessionStore>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -74,8 +74,15 @@ impl StoreUnderTest {
     }
 
     /// How many sessions the store holds. Without it the claims about a full store are skipped. Keep it small.
+    ///
+    /// # Panics
+    ///
+    /// With fewer than 50: so many are open at a time, and the store would be blamed for refusing them.
     #[must_use]
+    #[track_caller]
     pub fn holding(mut self, capacity: usize) -> Self {
+        let least = concurrency::ROUNDS;
+        assert!(capacity >= least, "the suite opens {least} sessions at a time, and this store holds {capacity}");
         self.capacity = Some(capacity);
         self
     }

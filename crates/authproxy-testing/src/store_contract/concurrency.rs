@@ -15,7 +15,8 @@ use super::{
 };
 
 const TASKS: usize = 64;
-const ROUNDS: usize = 50;
+/// Also the most sessions that a claim has open at a time, but for those that fill the store.
+pub(super) const ROUNDS: usize = 50;
 
 /// Runs `work` in 64 tasks that start together; their results.
 async fn together<T, F>(store: &StoreUnderTest, work: impl Fn(Arc<dyn SessionStore>) -> F) -> Vec<T>

@@ -10,9 +10,13 @@ use crate::flawed_store::{Flaw, ReferenceStore};
 const CAPACITY: usize = 100;
 
 fn store(flaw: Option<Flaw>) -> StoreUnderTest {
+    store_for(CAPACITY, flaw)
+}
+
+fn store_for(sessions: usize, flaw: Option<Flaw>) -> StoreUnderTest {
     let clock = ManualClock::default();
-    let store = ReferenceStore::new(CAPACITY, clock.clone(), flaw);
-    StoreUnderTest::on_manual_clock(Arc::new(store), clock).holding(CAPACITY).forgetting()
+    let store = ReferenceStore::new(sessions, clock.clone(), flaw);
+    StoreUnderTest::on_manual_clock(Arc::new(store), clock).holding(sessions).forgetting()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -20,6 +24,17 @@ async fn an_honest_store_passes_every_claim() {
     let report = check_store(async || store(None)).await;
     assert_eq!(report.skipped, Vec::<&str>::new());
     assert!(report.held.len() > 40, "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_store_for_fifty_sessions_is_large_enough() {
+    assert_eq!(check_store(async || store_for(50, None)).await.skipped, Vec::<&str>::new());
+}
+
+#[test]
+#[should_panic(expected = "the suite opens 50 sessions at a time, and this store holds 49")]
+fn a_smaller_store_is_not_blamed() {
+    let _ = store_for(49, None);
 }
 
 #[test]
