@@ -4,7 +4,6 @@
 
 mod checks;
 mod mistakes;
-#[cfg(any())]
 mod routes;
 mod rules;
 mod secrets;

@@ -286,9 +286,9 @@ fn routes_are_shown_with_the_line_of_each_value() {
         toml("{ \"x-email\" = \"email\", \"x-roles\" = \"https://example.com/roles\" }", line(15))
     );
     assert_eq!(shown(0, "add_request_headers"), Some((Shown::Masked, line(16))));
-    assert_eq!(shown(0, "remove_response_headers"), toml("[\"server\", \"set-cookie\"]", line(19)));
-    assert_eq!(shown(0, "idle_timeout"), toml("\"1h30m\"", line(22)));
-    assert_eq!(tables[1].0, line(26));
+    assert_eq!(shown(0, "remove_response_headers"), toml("[\"server\", \"set-cookie\"]", line(20)));
+    assert_eq!(shown(0, "idle_timeout"), toml("\"1h30m\"", line(23)));
+    assert_eq!(tables[1].0, line(27));
     assert_eq!(shown(1, "access"), toml("\"session\"", Source::Default));
     assert_eq!(shown(1, "body_limit"), toml("\"10MiB\"", Source::Default));
     assert_eq!(shown(1, "login_page"), None);
