@@ -78,7 +78,8 @@ pub(super) fn reaches(origin: &Origin, listen: SocketAddr) -> bool {
 }
 
 /// Leaves out the origin of the machine that the configuration is for: `dev` says where it is reached, and whoever pastes
-/// its lines would send a password there. On dev's own command line the origin is meant.
+/// its lines would send a password there. On dev's own command line the origin is meant, and where dev listens for other
+/// machines it may be.
 fn dev_public_url(draft: &mut Draft) {
     let source = draft.source("public_url");
     if matches!(source, Source::Flag(_)) || !draft.is_sound(&["public_url", "listen"]) {
@@ -86,24 +87,14 @@ fn dev_public_url(draft: &mut Draft) {
     }
     let listen = draft.config.listen;
     let Some(Ok(origin)) = draft.config.public_url.as_deref().map(Origin::parse) else { return };
-    if origin.is_loopback() || reaches(&origin, listen) {
+    if origin.is_loopback() || !listen.ip().is_loopback() {
         return;
     }
-    if listen.ip().is_loopback() {
-        draft.config.public_url = None;
-        draft.forget("public_url");
-        let note = format!(
-            "public_url (from {source}) is not used by dev, which is reached at the address of listen: --public-url sets \
-             another"
-        );
-        draft.notes.push(note);
-    } else {
-        let problem = format!(
-            "is an origin of which `authproxy dev` cannot know that it leads here, to {listen}; allowed: a loopback host, \
-             or any origin with --public-url, or --listen 127.0.0.1:8000"
-        );
-        draft.blame("public_url", problem);
-    }
+    draft.config.public_url = None;
+    draft.forget("public_url");
+    draft.notes.push(format!(
+        "public_url (from {source}) is not used by dev, which is reached at the address of listen: --public-url sets another"
+    ));
 }
 
 fn public_url(draft: &mut Draft, purpose: Purpose) {

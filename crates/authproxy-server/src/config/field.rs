@@ -272,6 +272,9 @@ fn secrets(raw: &Raw) -> Result<Vec<Zeroizing<String>>, Refusal> {
         if secret.chars().count() < SECRET_CHARS {
             return refuse(format!("has a secret (number {}) of fewer than {SECRET_CHARS} characters", n + 1));
         }
+        if secret.starts_with('#') {
+            return refuse(format!("has a secret (number {}) that begins with #, as a comment would", n + 1));
+        }
         if items[..n].contains(secret) {
             return refuse(format!("has the same secret twice (number {})", n + 1));
         }

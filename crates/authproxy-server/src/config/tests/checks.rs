@@ -245,14 +245,10 @@ fn dev_does_not_use_the_public_url_of_serve() {
         of(Purpose::Serve).env("AUTHPROXY_PUBLIC_URL", app),
         of(Purpose::Dev).set("public_url", app),
         of(Purpose::Dev).env("AUTHPROXY_PUBLIC_URL", "http://localhost:3000"),
-        of(Purpose::Dev).env("AUTHPROXY_PUBLIC_URL", "https://192.168.1.5:8000").set("listen", "192.168.1.5:8000"),
+        of(Purpose::Dev).env("AUTHPROXY_PUBLIC_URL", app).set("listen", "192.168.1.5:8000"),
     ] {
         assert!(public_url(used).is_some());
     }
-    let line = "AUTHPROXY_PUBLIC_URL: public_url: is an origin of which `authproxy dev` cannot know that it leads here, to \
-                0.0.0.0:8000; allowed: a loopback host, or any origin with --public-url, or --listen 127.0.0.1:8000";
-    let exposed = of(Purpose::Dev).env("AUTHPROXY_PUBLIC_URL", app).set("listen", "0.0.0.0:8000");
-    assert_eq!(exposed.mistakes(), [line]);
 }
 
 #[test]

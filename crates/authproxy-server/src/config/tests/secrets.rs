@@ -93,6 +93,10 @@ fn weak_secrets_are_refused_without_being_shown() {
     let many = (0..17).map(secret).collect::<Vec<_>>().join(",");
     for (value, problem) in [
         (short.to_owned(), "has a secret (number 1) of fewer than 32 characters"),
+        (
+            format!("# the secrets of our nodes: {}", secret(1)),
+            "has a secret (number 1) that begins with #, as a comment would",
+        ),
         (format!("{},{short}", secret(1)), "has a secret (number 2) of fewer than 32 characters"),
         (format!("{0},{0}", secret(1)), "has the same secret twice (number 2)"),
         (many, "has 17 secrets"),
