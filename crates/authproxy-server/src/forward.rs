@@ -36,7 +36,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::connect::TrustError;
 use self::{
-    connect::Connector, exchange::Exchange, headers::Onward, path::Ambiguous, table::Table, upload::Source,
+    connect::Connector,
+    exchange::Exchange,
+    headers::{Names, Onward},
+    path::Ambiguous,
+    table::Table,
+    upload::Source,
     upstream::Upstream,
 };
 pub(crate) use self::{
@@ -62,6 +67,8 @@ use crate::{
 pub(crate) struct Forwarder {
     table: Table,
     routes: Vec<Route>,
+    /// What only we say about who is asking.
+    own_names: Arc<Names>,
     pub(crate) live: Arc<Live>,
     /// Cancelled when the server ends: what has no end of its own ends then, everything else is finished.
     pub(crate) shutdown: CancellationToken,
@@ -97,12 +104,13 @@ impl Forwarder {
     /// [`TrustError`]: the server must not start.
     pub(crate) fn new(routes: &[RouteConfig]) -> Result<Self, TrustError> {
         let table = Table::new(routes);
+        let own_names = Arc::new(Names::about_the_asker(routes));
         let routes = routes.iter().map(|config| {
             let connector = connector(config)?;
             Ok(Route { upstream: Arc::new(Upstream::new(config, connector)), config: config.clone() })
         });
         let routes = routes.collect::<Result<_, _>>()?;
-        Ok(Self { table, routes, live: Arc::default(), shutdown: CancellationToken::new() })
+        Ok(Self { table, routes, own_names, live: Arc::default(), shutdown: CancellationToken::new() })
     }
 
     /// The route of a request; `None` when it has none.
@@ -158,12 +166,13 @@ pub(crate) async fn handle(
             Err(problem) => return to_login(app, &route.config, head, problem),
         },
     };
-    let mut body = Source::of(body, &route.config).await?;
+    let mut body = Source::of(body, &route.config, &app.forwarder.own_names).await?;
     let mut exchange = Exchange {
         app,
         head,
         onward: Onward {
             route: &route.config,
+            own_names: &app.forwarder.own_names,
             cookie: app.cookie,
             peer_is_trusted: app.trusts(peer.ip()),
             peer,

@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{
-    headers,
+    headers::{self, Names},
     live::{LIVE_AFTER, Lasting, Live},
     upstream::{AnswerBody, BrokenBody, Place},
 };
@@ -133,7 +133,7 @@ impl Download {
 
 fn clean(mut frame: Frame<Bytes>) -> Frame<Bytes> {
     if let Some(trailers) = frame.trailers_mut() {
-        headers::clean_trailers(trailers, &[]);
+        headers::clean_trailers(trailers, &Names::default());
     }
     frame
 }

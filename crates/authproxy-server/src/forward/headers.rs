@@ -12,9 +12,10 @@ use http::{
 };
 
 mod answer;
+mod names;
 mod value;
 
-pub(crate) use self::{answer::answer, value::Value};
+pub(crate) use self::{answer::answer, names::Names, value::Value};
 use super::claims;
 use crate::{
     config::{RouteAccess, RouteConfig},
@@ -42,13 +43,15 @@ const HOP_BY_HOP: [&str; 8] = [
 ];
 
 /// What upstreams believe about who is asking and how they were reached; only a trusted gateway or we may say it.
-const IDENTITY: [&str; 6] =
-    ["forwarded", "x-real-ip", "remote-user", "client-cert", "client-cert-chain", "x-remote-user"];
+const IDENTITY: [&str; 7] =
+    ["forwarded", "x-real-ip", "remote-user", "client-cert", "client-cert-chain", "x-remote-user", "x-user"];
 const IDENTITY_PREFIXES: [&str; 5] = ["x-forwarded-", "x-original-", "x-auth-request-", "x-user-", "x-client-cert"];
 
 /// What a request is forwarded with.
 pub(crate) struct Onward<'a> {
     pub(crate) route: &'a RouteConfig,
+    /// What only we say about who is asking, on whichever route.
+    pub(crate) own_names: &'a Names,
     pub(crate) cookie: SessionCookie,
     pub(crate) peer: &'a Peer,
     /// Whether the peer is a gateway of ours, whose `X-Forwarded-*` are believed.
@@ -188,10 +191,10 @@ impl Onward<'_> {
             return route.access == RouteAccess::Session;
         }
         if text.contains('_') {
-            return !route.underscore_headers.contains(name);
+            return !route.underscore_headers.contains(name) || self.own_names.contain_spelled(name);
         }
         let is_believed = self.peer_is_trusted && is_of_a_gateway(text);
-        own_names(route).any(|own| own == name) || (is_about_the_asker(text) && !is_believed)
+        self.own_names.contain(name) || (is_about_the_asker(text) && !is_believed)
     }
 
     /// Whoever a believed gateway speaks for, and the peer.
@@ -301,19 +304,14 @@ const NEVER_IN_TRAILERS: [HeaderName; 14] = [
     VIA,
 ];
 
-/// Takes out of trailers what must stand in a header or nowhere; `own` is what only we say on this route.
-pub(crate) fn clean_trailers(trailers: &mut HeaderMap, own: &[HeaderName]) {
+/// Takes out of trailers what must stand in a header or nowhere; `own` is what only we say.
+pub(crate) fn clean_trailers(trailers: &mut HeaderMap, own: &Names) {
     strip_hop_by_hop(trailers);
     let is_bad = |name: &&HeaderName| {
         let text = name.as_str();
-        NEVER_IN_TRAILERS.contains(name) || own.contains(name) || text.contains('_') || is_about_the_asker(text)
+        NEVER_IN_TRAILERS.contains(name) || own.contain(name) || text.contains('_') || is_about_the_asker(text)
     };
     remove_where(trailers, |name| is_bad(&name));
-}
-
-/// The names that only we say on a route.
-pub(crate) fn own_names(route: &RouteConfig) -> impl Iterator<Item = &HeaderName> {
-    route.token_header.iter().chain(&route.user_header).chain(route.claim_headers.iter().map(|(name, _)| name))
 }
 
 /// Whether upstreams may believe a header of this name about who is asking.

@@ -8,12 +8,11 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use super::headers;
+use super::headers::{self, Names};
 use crate::{body::RequestBody, config::RouteConfig, problem::Problem};
 
 /// The largest body that is kept for a second try.
@@ -34,8 +33,8 @@ pub(crate) struct Streamed {
     patience: Duration,
     timer: Pin<Box<Sleep>>,
     progress: Progress,
-    /// What no trailer may say on this route.
-    own_names: Vec<HeaderName>,
+    /// What no trailer may say.
+    own_names: Arc<Names>,
 }
 
 /// How far a streamed body has come; shared with whoever waits for the answer.
@@ -71,7 +70,7 @@ impl Source {
     /// # Errors
     ///
     /// [`Problem::BodyTooLarge`] when it says that it is; others when a small one cannot be read.
-    pub(crate) async fn of(body: RequestBody, route: &RouteConfig) -> Result<Self, Problem> {
+    pub(crate) async fn of(body: RequestBody, route: &RouteConfig, own_names: &Arc<Names>) -> Result<Self, Problem> {
         let (limit, patience) = (route.body_limit, route.idle_timeout);
         if body.is_end_stream() {
             return Ok(Self::Kept(Bytes::new()));
@@ -84,7 +83,7 @@ impl Source {
             _ => {
                 let progress = Progress::new();
                 let timer = Box::pin(sleep_until(Instant::now() + patience));
-                let own_names = headers::own_names(route).cloned().collect();
+                let own_names = own_names.clone();
                 let streamed = Streamed { body, left: limit, patience, timer, progress: progress.clone(), own_names };
                 Ok(Self::Streamed(Some(streamed), progress))
             }

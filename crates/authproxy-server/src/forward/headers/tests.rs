@@ -21,13 +21,19 @@ fn map(fields: &[(&str, &str)]) -> HeaderMap {
 
 /// What the upstream gets of these fields, without what is always added.
 fn forwarded(route: &RouteConfig, trusted: bool, fields: &[(&str, &str)]) -> Vec<(String, String)> {
+    forwarded_beside(std::slice::from_ref(route), trusted, fields)
+}
+
+/// The same on the first of several routes.
+fn forwarded_beside(routes: &[RouteConfig], trusted: bool, fields: &[(&str, &str)]) -> Vec<(String, String)> {
     let browsers = map(fields);
     let id = RequestId::of(&browsers);
     let upgrade = upgrade(&browsers, Version::HTTP_11);
     let authority = HeaderValue::from_static("10.0.0.9:81");
     let peer = Peer::new("[::ffff:192.0.2.7]:5".parse().unwrap(), false);
     let onward = Onward {
-        route,
+        route: &routes[0],
+        own_names: &Names::about_the_asker(routes),
         cookie: COOKIE_OF_OURS,
         peer: &peer,
         peer_is_trusted: trusted,
@@ -73,6 +79,8 @@ fn what_only_we_may_say_is_dropped_by_every_spelling() {
         "x-auth-request_email",
         "remote-user",
         "remote_user",
+        "x-user",
+        "x_user",
         "x-user-id",
         "client-cert",
         "authorization",
@@ -81,6 +89,22 @@ fn what_only_we_may_say_is_dropped_by_every_spelling() {
         let fields = [(name, "evil"), (name, "evil too"), ("accept", "*/*")];
         assert_eq!(forwarded(&route(), false, &fields), with_ours(&[("accept", "*/*")]), "{name}");
     }
+}
+
+#[test]
+fn what_another_route_says_about_the_user_is_dropped_by_every_spelling_too() {
+    let (mut here, mut other) = (route(), route());
+    here.access = RouteAccess::Public;
+    here.underscore_headers = ["x_who", "x_roles", "x_token", "api_key"].map(HeaderName::from_static).to_vec();
+    other.user_header = Some(HeaderName::from_static("x-who"));
+    other.token_header = Some(HeaderName::from_static("x-token"));
+    other.claim_headers = vec![(HeaderName::from_static("x_roles"), "roles".into())];
+    let routes = [here, other];
+    for name in ["x-who", "x_who", "x-token", "x_token", "x-roles", "x_roles"] {
+        assert_eq!(forwarded_beside(&routes, true, &[(name, "evil")]), with_ours(&[]), "{name}");
+    }
+    let honest = [("api_key", "k"), ("authorization", "Bearer mine")];
+    assert_eq!(forwarded_beside(&routes, false, &honest), with_ours(&honest));
 }
 
 #[test]

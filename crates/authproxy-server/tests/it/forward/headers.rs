@@ -24,6 +24,7 @@ const FORGED: &[&str] = &[
     "X-Auth-Request-Email",
     "X-Auth-Request-Access-Token",
     "Remote-User",
+    "X-User",
     "X-User-Id",
     "X-User-Roles",
     "Client-Cert",
@@ -94,6 +95,34 @@ async fn the_routes_own_identity_headers_cannot_be_forged() {
     assert!(request.header("x-token").unwrap().starts_with("CANARY-token-a"));
     assert_eq!((request.header("authorization"), request.header("x-roles")), (None, None));
     site.assert_serves_token_header().await;
+}
+
+#[tokio::test]
+async fn what_one_route_says_about_the_user_cannot_be_forged_through_another() {
+    let site = Site::with_config(|config| {
+        let [session, bearer, public] = &mut config.route[..] else { panic!("three routes") };
+        session.user_header = Some("x-whoami".parse().unwrap());
+        session.token_header = Some("x-token".parse().unwrap());
+        session.claim_headers = vec![("x-roles".parse().unwrap(), "roles".into())];
+        bearer.underscore_headers = vec!["x_whoami".parse().unwrap()];
+        public.underscore_headers = vec!["x_token".parse().unwrap()];
+    })
+    .await;
+    let names = ["X-Whoami", "X-Token", "X-Roles", "x_whoami", "X_TOKEN", "x_roles"];
+    for path in ["/open/h", "/bearer/h"] {
+        let mut connection = site.connect().await;
+        let fields: String = names.map(|name| format!("{name}: {FORGERY}\r\n")).concat();
+        connection
+            .send(format!(
+                "POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer mine\r\n{fields}\
+                 Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n{fields}\r\n"
+            ))
+            .await;
+        assert_eq!(connection.reply().await.status, 200, "{path}");
+        let request = site.received(path);
+        assert_nothing_forged(&request, path);
+        assert!(request.raw_body.ends_with(b"ab\r\n0\r\n\r\n"), "{path}: trailers");
+    }
 }
 
 impl Site {
