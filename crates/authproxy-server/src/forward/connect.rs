@@ -18,6 +18,13 @@ use crate::config::{UpstreamUrl, upstream::Location};
 /// Finds out that the other end of an HTTP/2 connection is gone without a word.
 const PING_EVERY: Duration = Duration::from_secs(20);
 
+/// How much of an answer over HTTP/2 waits here for its reader.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// And of all answers of a connection: as much as there can be. Many users share a connection, and those who do not read
+/// must not use up what the others need; each answer is bounded by its own window. So at most 256 KiB times
+/// `max_connections`, which bounds the requests to an upstream, wait here: 128 MiB with the default of 512.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+
 /// Which protocols a connection may speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocols {
@@ -115,6 +122,8 @@ async fn http2(io: impl Read + Write + Unpin + Send + 'static) -> Result<Line, U
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_header_list_size(64 * 1024)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_EVERY)
         .handshake::<_, Upload>(io)

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use authproxy_server::config::Config;
 use authproxy_testing::{Answer, FakeUpstream, Play, Protocol};
 use bytes::Bytes;
 use h2::Reason;
@@ -38,11 +39,16 @@ impl Site {
     }
 
     async fn behind_tls(name: &str, protocols: &[Protocol]) -> Self {
+        Self::behind_tls_with(name, protocols, |_| {}).await
+    }
+
+    async fn behind_tls_with(name: &str, protocols: &[Protocol], change: impl FnOnce(&mut Config)) -> Self {
         let upstream = FakeUpstream::with_tls(protocols).await;
         let ca = file(&format!("{name}.pem"));
         upstream.write_authority(&ca).unwrap();
         Self::on_one_thread(upstream, |config| {
             config.route.iter_mut().for_each(|route| route.upstream_ca = Some(ca.clone()));
+            change(config);
         })
         .await
     }
@@ -99,6 +105,31 @@ async fn many_requests_share_one_http2_connection_and_none_gets_anothers_answer(
     for (number, connection) in connections.iter_mut().enumerate() {
         assert_eq!(connection.reply().await.text(), number.to_string());
     }
+}
+
+#[tokio::test]
+async fn who_does_not_read_holds_up_nobody_else_of_an_http2_connection() {
+    let site = Site::behind_tls_with("h2_readers", &[Protocol::Http2], |config| {
+        config.limits.body_timeout = Duration::from_secs(60); // for as long they may stand still
+    })
+    .await;
+    // More than what a machine keeps between the proxy and a reader.
+    let large = Answer::new(200, "text/plain", "x".repeat(32 * 1024 * 1024));
+    site.upstream.on("/open/large", Play::answer(large));
+    site.upstream.on("/open/other", Play::answer(Answer::new(200, "text/plain", "y".repeat(300_000))));
+    let mut readers = Vec::new();
+    for _ in 0..4 {
+        let mut reader = site.connect().await;
+        reader.send(Ask::get("/open/large").bytes()).await;
+        assert_eq!(reader.head().await.status, 200);
+        readers.push(reader);
+    }
+    // The upstream sends by turns: until this is through, each reader has been sent as much, or can take no more.
+    for _ in 0..20 {
+        let reply = site.ask(&Ask::get("/open/other")).await;
+        assert_eq!((reply.status, reply.body.len()), (200, 300_000));
+    }
+    assert_eq!(site.upstream.connections(), 1);
 }
 
 #[tokio::test]
