@@ -1,5 +1,7 @@
 //! HTTP/2 from a peer that keeps to the rules, and from others.
 
+mod uploads;
+
 use std::{sync::Arc, time::Duration};
 
 use authproxy_server::config::{RouteAccess, RouteConfig};
