@@ -270,7 +270,7 @@ pub static KEYS: &[Key] = &[
     Key::new(
         "trusted_proxies",
         "",
-        "the gateways whose X-Forwarded-* headers are believed",
+        "the gateways whose X-Forwarded-* headers are believed; they must not pass browsers' requests for /auth/verify on",
         Field::Networks(|c| &mut c.trusted_proxies),
     ),
     Key::new(

@@ -5,30 +5,36 @@ use std::{fs, net::SocketAddr, path::Path};
 /// The ports that stand in the files of `deploy/`: the gateway's own, authproxy's, the API's.
 const PORTS: [&str; 3] = ["8080", "8000", "9000"];
 
-/// One of the four.
+/// One of the four, or the balancer of a fleet, which asks nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gateway {
     Nginx,
     Traefik,
     Caddy,
     Envoy,
+    Balancer,
 }
 
 impl Gateway {
-    /// The program's name, and its folder's under `deploy/`.
+    /// The program's name.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Nginx => "nginx",
+            Self::Nginx | Self::Balancer => "nginx",
             Self::Traefik => "traefik",
             Self::Caddy => "caddy",
             Self::Envoy => "envoy",
         }
     }
 
+    /// The name of its folder under `deploy/`.
+    fn folder(self) -> &'static str {
+        if self == Self::Balancer { "fleet" } else { self.name() }
+    }
+
     /// How it is started in the folder with its files.
     pub(crate) fn arguments(self) -> &'static [&'static str] {
         match self {
-            Self::Nginx => &["-p", ".", "-c", "nginx.conf", "-e", "stderr"],
+            Self::Nginx | Self::Balancer => &["-p", ".", "-c", "nginx.conf", "-e", "stderr"],
             Self::Traefik => &["--configfile=traefik.yml"],
             Self::Caddy => &["run", "--config", "Caddyfile", "--adapter", "caddyfile"],
             Self::Envoy => &["-c", "envoy.yaml", "--disable-hot-restart", "--concurrency", "2", "-l", "warning"],
@@ -42,7 +48,7 @@ impl Gateway {
 
     /// Writes its files with these addresses' ports into `folder`, and what surrounds them on a real machine.
     pub(crate) fn write_files(self, folder: &Path, listen: SocketAddr, authproxy: SocketAddr, api: SocketAddr) {
-        let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(self.name());
+        let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(self.folder());
         let ports = [listen, authproxy, api].map(|address| address.port().to_string());
         let mut found = [false; 3];
         for file in fs::read_dir(deploy).unwrap() {
@@ -56,10 +62,14 @@ impl Gateway {
             for (place, port) in ports.iter().enumerate() {
                 text = text.replace(&format!("<{place}>"), port);
             }
+            let text = text.replace("node1:", "127.0.0.1:").replace("node2:", "127.0.0.1:");
             fs::write(folder.join(file.file_name()), text).unwrap();
         }
-        assert_eq!(found, [true; 3], "{PORTS:?} stand in deploy/{}", self.name());
-        if self == Self::Nginx {
+        assert_eq!(found, [true; 3], "{PORTS:?} stand in deploy/{}", self.folder());
+        if self == Self::Balancer {
+            fs::rename(folder.join("nginx.conf"), folder.join("authproxy.conf")).unwrap();
+        }
+        if self.name() == "nginx" {
             fs::write(folder.join("nginx.conf"), NGINX_CONF).unwrap();
         }
     }

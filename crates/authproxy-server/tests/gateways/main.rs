@@ -6,6 +6,7 @@
 mod caddy;
 mod claims;
 mod envoy;
+mod fleet;
 mod gateway;
 mod nginx;
 mod program;
