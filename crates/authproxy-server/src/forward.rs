@@ -242,7 +242,7 @@ fn to_login(app: &App, route: &RouteConfig, head: &Parts, problem: Problem) -> R
     let Some(page) = route.login_page.as_deref().filter(|_| problem.asks_for_login() && is_navigation) else {
         return Err(problem);
     };
-    let next = head.uri.path_and_query().map(PathAndQuery::as_str);
+    let next = head.uri.path_and_query().map(PathAndQuery::as_str).filter(|next| login_page::stays_here(next));
     let mut answer = login_page::redirect(page, next, problem.into_response(&head.headers, app.cookie));
     answer.headers_mut().insert(CACHE_CONTROL, response::NO_STORE);
     Ok(answer)

@@ -81,9 +81,10 @@ impl<'a> Original<'a> {
     /// `None` where the gateway does not say it clearly, or names anybody else's origin.
     pub(crate) fn return_address(&self, origins: &Origins) -> Option<String> {
         let target = self.target()?;
-        // A browser reads `//host` and `/\host` as another host's address.
-        let is_path = target.starts_with('/') && !target[1..].starts_with(['/', '\\']);
-        if !is_path || target.len() > LONGEST_RETURN || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if !login_page::stays_here(target)
+            || target.len() > LONGEST_RETURN
+            || !target.bytes().all(|byte| byte.is_ascii_graphic())
+        {
             return None;
         }
         let origin = format!("{}://{}", self.one(X_FORWARDED_PROTO)?, self.host()?).to_ascii_lowercase();

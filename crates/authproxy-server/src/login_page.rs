@@ -28,6 +28,11 @@ pub(crate) fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
     reads && headers.get("sec-fetch-mode").map_or_else(wants_html, |mode| mode == "navigate")
 }
 
+/// Whether a browser that is sent to this address stays on its host: it reads `//host` and `/\host` as another's.
+pub(crate) fn stays_here(next: &str) -> bool {
+    next.strip_prefix('/').is_some_and(|rest| !rest.starts_with(['/', '\\']))
+}
+
 fn address(page: &str, next: Option<&str>) -> Option<HeaderValue> {
     let Some(next) = next else { return HeaderValue::from_str(page).ok() };
     let (address, fragment) = page.find('#').map_or((page, ""), |at| page.split_at(at));
@@ -39,6 +44,23 @@ fn address(page: &str, next: Option<&str>) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_address_leads_to_another_host() {
+        for (next, stays) in [
+            ("/", true),
+            ("/a//b", true),
+            ("/?//x", true),
+            ("", false),
+            ("?x", false),
+            ("//evil.example", false),
+            ("///evil.example", false),
+            ("/\\evil.example", false),
+            ("https://evil.example/", false),
+        ] {
+            assert_eq!(stays_here(next), stays, "{next}");
+        }
+    }
 
     #[test]
     fn the_address_to_come_back_to_is_one_parameter() {

@@ -14,6 +14,7 @@ mod reuse;
 mod secure;
 mod site;
 mod streaming;
+mod targets;
 mod upgrades;
 
 pub(crate) use self::site::Site;

@@ -1,0 +1,41 @@
+//! Where the host and the target of a request lead.
+
+use authproxy_server::config::{RouteAccess, RouteConfig};
+use authproxy_testing::FakeUpstream;
+
+use super::client::{Client, Reply};
+use crate::harness::{Ask, Proxy};
+
+/// An upstream and a proxy with these routes to it.
+async fn serve(routes: impl FnOnce(RouteConfig) -> Vec<RouteConfig>) -> (FakeUpstream, Proxy) {
+    let upstream = FakeUpstream::start().await;
+    let route = RouteConfig::new("/", upstream.url().parse().unwrap());
+    let proxy = Proxy::with(|config| config.route = routes(route)).await;
+    (upstream, proxy)
+}
+
+async fn ask(proxy: &Proxy, head: &str) -> Reply {
+    let mut connection = Client::open(proxy.address).await;
+    connection.send(format!("{head}\r\n\r\n")).await;
+    connection.reply().await
+}
+
+#[tokio::test]
+async fn a_login_page_is_told_no_other_host_to_come_back_to() {
+    let (_upstream, proxy) = serve(|mut route| {
+        route.rewrite_prefix = Some("/app".into());
+        route.login_page = Some("https://login.example/in".into());
+        vec![route]
+    })
+    .await;
+    for (target, location) in [
+        ("/a//b?c=1", "https://login.example/in?next=%2Fa%2F%2Fb%3Fc%3D1"),
+        ("//evil.example/x", "https://login.example/in"),
+        ("///evil.example/x", "https://login.example/in"),
+        ("http://app.example//evil.example/x", "https://login.example/in"),
+    ] {
+        let ask = Ask::get(target).header("sec-fetch-mode", "navigate");
+        let reply = Client::open(proxy.address).await.ask(&ask).await;
+        assert_eq!((reply.status, reply.header("location")), (302, Some(location)), "{target}");
+    }
+}
