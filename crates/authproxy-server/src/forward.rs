@@ -128,7 +128,7 @@ impl Forwarder {
         if routes::is_ours(&path) {
             return Ok(None);
         }
-        let Some(place) = self.table.find(without_port(&host), &path)? else { return Ok(None) };
+        let Some(place) = self.table.find(host_name(&host), &path)? else { return Ok(None) };
         let route = &self.routes[place];
         let rewritten = table::rewrite(&route.config, &path)?;
         let target = target(&head.uri, &rewritten)?;
@@ -257,11 +257,13 @@ fn host(head: &Parts) -> Cow<'_, str> {
     }
 }
 
-fn without_port(host: &str) -> &str {
-    match host.rfind(':') {
+/// A host without its port, and without the dot that may stand at the end of a whole name (RFC 1034, section 3.1).
+fn host_name(host: &str) -> &str {
+    let name = match host.rfind(':') {
         Some(at) if !host.ends_with(']') => &host[..at],
         _ => host,
-    }
+    };
+    name.strip_suffix('.').unwrap_or(name)
 }
 
 /// The upstream's target: the path as rewritten, the query byte for byte.

@@ -39,3 +39,20 @@ async fn a_login_page_is_told_no_other_host_to_come_back_to() {
         assert_eq!((reply.status, reply.header("location")), (302, Some(location)), "{target}");
     }
 }
+
+#[tokio::test]
+async fn a_dot_at_the_end_of_a_host_or_its_port_does_not_leave_its_route() {
+    let (upstream, proxy) = serve(|mut public| {
+        public.access = RouteAccess::Public;
+        let mut guarded = public.clone();
+        (guarded.host, guarded.access) = (Some("app.example".into()), RouteAccess::Session);
+        vec![public, guarded]
+    })
+    .await;
+    for host in ["app.example", "app.example.", "APP.example.", "app.example:8443", "app.example.:8443"] {
+        assert_eq!(ask(&proxy, &format!("GET /x HTTP/1.1\r\nHost: {host}")).await.status, 401, "{host}");
+        assert_eq!(ask(&proxy, &format!("GET http://{host}/x HTTP/1.1\r\nHost: a")).await.status, 401, "{host}");
+    }
+    assert!(upstream.requests().is_empty());
+    assert_eq!(ask(&proxy, "GET /x HTTP/1.1\r\nHost: b.example.").await.status, 200);
+}
