@@ -68,7 +68,7 @@ pub(crate) struct Forwarder {
     table: Table,
     routes: Vec<Route>,
     /// What only we say about who is asking.
-    own_names: Arc<Names>,
+    own_names: Names,
     pub(crate) live: Arc<Live>,
     /// Cancelled when the server ends: what has no end of its own ends then, everything else is finished.
     pub(crate) shutdown: CancellationToken,
@@ -78,6 +78,8 @@ pub(crate) struct Forwarder {
 pub(crate) struct Route {
     pub(crate) config: RouteConfig,
     upstream: Arc<Upstream>,
+    /// What no trailer of a request may say.
+    not_in_trailers: Arc<Names>,
 }
 
 /// Where a request goes.
@@ -104,10 +106,11 @@ impl Forwarder {
     /// [`TrustError`]: the server must not start.
     pub(crate) fn new(routes: &[RouteConfig]) -> Result<Self, TrustError> {
         let table = Table::new(routes);
-        let own_names = Arc::new(Names::about_the_asker(routes));
+        let own_names = Names::about_the_asker(routes);
         let routes = routes.iter().map(|config| {
-            let connector = connector(config)?;
-            Ok(Route { upstream: Arc::new(Upstream::new(config, connector)), config: config.clone() })
+            let upstream = Arc::new(Upstream::new(config, connector(config)?));
+            let not_in_trailers = Arc::new(own_names.and_those_of(config));
+            Ok(Route { config: config.clone(), upstream, not_in_trailers })
         });
         let routes = routes.collect::<Result<_, _>>()?;
         Ok(Self { table, routes, own_names, live: Arc::default(), shutdown: CancellationToken::new() })
@@ -166,7 +169,7 @@ pub(crate) async fn handle(
             Err(problem) => return to_login(app, &route.config, head, problem),
         },
     };
-    let mut body = Source::of(body, &route.config, &app.forwarder.own_names).await?;
+    let mut body = Source::of(body, route).await?;
     let mut exchange = Exchange {
         app,
         head,

@@ -27,6 +27,7 @@ use crate::{
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Meant for one connection only (RFC 9110, section 7.6.1). `TE` and `Upgrade` are looked at one by one; `Trailer`
@@ -286,8 +287,8 @@ fn cookies_of_others(headers: &HeaderMap, name: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// What a trailer may never say: how a message is framed or routed, and who is asking (RFC 9110, section 6.5.1).
-const NEVER_IN_TRAILERS: [HeaderName; 14] = [
+/// What a trailer may never say: how a message is framed, routed and traced, and who is asking (RFC 9110, section 6.5.1).
+const NEVER_IN_TRAILERS: [HeaderName; 17] = [
     AUTHORIZATION,
     CACHE_CONTROL,
     CONTENT_ENCODING,
@@ -300,11 +301,14 @@ const NEVER_IN_TRAILERS: [HeaderName; 14] = [
     SET_COOKIE,
     TE,
     TRAILER,
+    TRACEPARENT,
+    TRACESTATE,
     UPGRADE,
     VIA,
+    X_REQUEST_ID,
 ];
 
-/// Takes out of trailers what must stand in a header or nowhere; `own` is what only we say.
+/// Takes out of trailers what must stand in a header or nowhere; `own` is what only we say there.
 pub(crate) fn clean_trailers(trailers: &mut HeaderMap, own: &Names) {
     strip_hop_by_hop(trailers);
     let is_bad = |name: &&HeaderName| {

@@ -12,8 +12,11 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use super::headers::{self, Names};
-use crate::{body::RequestBody, config::RouteConfig, problem::Problem};
+use super::{
+    Route,
+    headers::{self, Names},
+};
+use crate::{body::RequestBody, problem::Problem};
 
 /// The largest body that is kept for a second try.
 const KEPT: u64 = 64 * 1024;
@@ -33,8 +36,7 @@ pub(crate) struct Streamed {
     patience: Duration,
     timer: Pin<Box<Sleep>>,
     progress: Progress,
-    /// What no trailer may say.
-    own_names: Arc<Names>,
+    not_in_trailers: Arc<Names>,
 }
 
 /// How far a streamed body has come; shared with whoever waits for the answer.
@@ -70,8 +72,8 @@ impl Source {
     /// # Errors
     ///
     /// [`Problem::BodyTooLarge`] when it says that it is; others when a small one cannot be read.
-    pub(crate) async fn of(body: RequestBody, route: &RouteConfig, own_names: &Arc<Names>) -> Result<Self, Problem> {
-        let (limit, patience) = (route.body_limit, route.idle_timeout);
+    pub(crate) async fn of(body: RequestBody, route: &Route) -> Result<Self, Problem> {
+        let (limit, patience) = (route.config.body_limit, route.config.idle_timeout);
         if body.is_end_stream() {
             return Ok(Self::Kept(Bytes::new()));
         }
@@ -83,8 +85,9 @@ impl Source {
             _ => {
                 let progress = Progress::new();
                 let timer = Box::pin(sleep_until(Instant::now() + patience));
-                let own_names = own_names.clone();
-                let streamed = Streamed { body, left: limit, patience, timer, progress: progress.clone(), own_names };
+                let not_in_trailers = route.not_in_trailers.clone();
+                let streamed =
+                    Streamed { body, left: limit, patience, timer, progress: progress.clone(), not_in_trailers };
                 Ok(Self::Streamed(Some(streamed), progress))
             }
         }
@@ -175,7 +178,7 @@ impl Streamed {
         let outcome = frame.map(|frame| {
             let mut frame = frame.map_err(|_| UploadError::Broken)?;
             if let Some(trailers) = frame.trailers_mut() {
-                headers::clean_trailers(trailers, &self.own_names);
+                headers::clean_trailers(trailers, &self.not_in_trailers);
             }
             let length = frame.data_ref().map_or(0, |data| data.len() as u64);
             self.left = self.left.checked_sub(length).ok_or(UploadError::TooLarge)?;

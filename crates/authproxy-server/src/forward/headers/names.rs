@@ -16,10 +16,20 @@ impl Names {
             let claims = route.claim_headers.iter().map(|(name, _)| name);
             route.token_header.iter().chain(&route.user_header).chain(claims)
         });
-        let mut names: Vec<_> = names.map(normalised).collect();
-        names.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
-        names.dedup();
-        Self(names)
+        Self(names.map(normalised).collect()).each_once()
+    }
+
+    /// These, and what this route replaces or takes away.
+    pub(crate) fn and_those_of(&self, route: &RouteConfig) -> Self {
+        let added = route.add_request_headers.iter().map(|(name, _)| name);
+        let names = added.chain(&route.remove_request_headers).map(normalised);
+        Self(self.0.iter().cloned().chain(names).collect()).each_once()
+    }
+
+    fn each_once(mut self) -> Self {
+        self.0.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+        self.0.dedup();
+        self
     }
 
     /// Whether this name is among them, without a look at its spelling: it has no `_`.

@@ -214,6 +214,27 @@ async fn trailers_cannot_say_what_headers_may_not() {
 }
 
 #[tokio::test]
+async fn trailers_do_not_bring_back_what_a_route_replaces_or_takes_away() {
+    let site = Site::with_routes(|route| {
+        route.add_request_headers = vec![("x-internal-key".parse().unwrap(), "ours".parse().unwrap())];
+        route.remove_request_headers = vec!["x-debug-role".parse().unwrap()];
+    })
+    .await;
+    for path in ["/api/t", "/open/t"] {
+        let mut connection = site.connect().await;
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nCookie: {}\r\nSec-Fetch-Site: same-origin", site.cookie);
+        let names = ["x-internal-key", "x_internal_key", "x-debug-role", "x-request-id", "traceparent", "tracestate"];
+        let trailers: String = names.map(|name| format!("{name}: forged\r\n")).concat();
+        let body = format!("Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n{trailers}x-good: 1\r\n\r\n");
+        connection.send(format!("{head}\r\n{body}")).await;
+        assert_eq!(connection.reply().await.status, 200, "{path}");
+        let request = site.received(path);
+        let text = String::from_utf8_lossy(&request.raw_body).into_owned();
+        assert!(text.ends_with("\r\n0\r\nx-good: 1\r\n\r\n"), "{path}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn ranges_validators_and_head_are_the_upstreams_affair() {
     let site = Site::start().await;
     let mut connection = site.connect().await;
