@@ -272,7 +272,8 @@ fn host_name(host: &str) -> &str {
 /// The upstream's target: the path as rewritten, the query byte for byte.
 fn target<'a>(uri: &'a Uri, path: &str) -> Result<Cow<'a, PathAndQuery>, Problem> {
     let whole = match (uri.path_and_query(), uri.query()) {
-        (Some(same), _) if same.path() == path => return Ok(Cow::Borrowed(same)),
+        // An empty path is `/` (RFC 9110, section 4.2.3), but not written.
+        (Some(same), _) if same.path() == path && same.as_str().starts_with('/') => return Ok(Cow::Borrowed(same)),
         (_, Some(query)) => format!("{path}?{query}"),
         (_, None) => path.to_owned(),
     };

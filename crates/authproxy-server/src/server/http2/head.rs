@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// Checks what `http1/head.rs` checks in HTTP/1.1, and makes `:authority` a `Host`, the target a path, and the crumbs of a
-/// cookie one field again. What this does not understand stays as it is, for `target.rs` to refuse.
+/// cookie one field again. What this does not understand stays as it is, for `target.rs` to refuse. A fragment, which
+/// HTTP/1.1 refuses, is not seen: h2 has dropped it.
 ///
 /// # Errors
 ///

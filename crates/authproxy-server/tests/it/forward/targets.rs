@@ -4,7 +4,10 @@ use authproxy_server::config::{RouteAccess, RouteConfig};
 use authproxy_testing::FakeUpstream;
 
 use super::client::{Client, Reply};
-use crate::harness::{Ask, Proxy};
+use crate::{
+    harness::{Ask, Proxy},
+    secure::Certified,
+};
 
 /// An upstream and a proxy with these routes to it.
 async fn serve(routes: impl FnOnce(RouteConfig) -> Vec<RouteConfig>) -> (FakeUpstream, Proxy) {
@@ -55,4 +58,27 @@ async fn a_dot_at_the_end_of_a_host_or_its_port_does_not_leave_its_route() {
     }
     assert!(upstream.requests().is_empty());
     assert_eq!(ask(&proxy, "GET /x HTTP/1.1\r\nHost: b.example.").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_query_without_a_path_is_one_of_the_root() {
+    let certified = Certified::new("no_path");
+    let (upstream, proxy) = serve(|mut route| {
+        route.access = RouteAccess::Public;
+        vec![route]
+    })
+    .await;
+    assert_eq!(ask(&proxy, "GET http://a?x=1 HTTP/1.1\r\nHost: a").await.status, 200);
+    let url = upstream.url();
+    let proxy = certified
+        .proxy(|config| {
+            config.route = vec![RouteConfig::new("/", url.parse().unwrap())];
+            config.route[0].access = RouteAccess::Public;
+        })
+        .await;
+    let mut peer = certified.http2(proxy.address, 65_535).await;
+    let request = http::Request::get("https://localhost?x=1").body(()).unwrap();
+    assert_eq!(peer.ask(request).await.unwrap().status, 200);
+    let targets: Vec<_> = upstream.requests().iter().map(|request| request.target().to_owned()).collect();
+    assert_eq!(targets, ["/?x=1", "/?x=1"]);
 }
