@@ -246,8 +246,8 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        // These say where a message ends and where it goes: no connection option can take them away.
-        .filter(|name| ![CONTENT_LENGTH, TRANSFER_ENCODING, HOST].contains(name))
+        // These say where a message ends, where it goes, and who may send it: no connection option can take them away.
+        .filter(|name| ![CONTENT_LENGTH, TRANSFER_ENCODING, HOST, AUTHORIZATION].contains(name))
         .collect()
 }
 

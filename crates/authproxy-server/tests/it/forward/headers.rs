@@ -251,7 +251,8 @@ async fn the_peers_own_authorization_is_dropped_on_session_routes_and_kept_elsew
     for (path, expected) in
         [("/api/h", "Bearer CANARY-token-a1"), ("/bearer/h", "Bearer mine"), ("/open/h", "Bearer mine")]
     {
-        let ask = site.get(path).header("Authorization", "Bearer mine");
+        let nominated = site.get(path).header("Connection", "keep-alive, authorization");
+        let ask = nominated.header("Authorization", "Bearer mine");
         assert_eq!(connection.ask(&ask).await.status, 200);
         assert_eq!(site.received(path).header_values("authorization"), [expected]);
     }
