@@ -18,7 +18,7 @@ use crate::{
 struct There {
     of_one_hop: bool,
     set_cookie: bool,
-    cache_control: bool,
+    caching: bool,
     other_origins: bool,
 }
 
@@ -29,8 +29,8 @@ impl There {
             match name.as_str() {
                 "set-cookie" => there.set_cookie = true,
                 "access-control-allow-origin" | "access-control-allow-credentials" => there.other_origins = true,
-                // As others call it for caches of their own too.
-                other if other.ends_with("-control") => there.cache_control = true,
+                "cache-control" => there.caching = true,
+                other if is_for_shared_caches(other) => there.caching = true,
                 other => there.of_one_hop |= HOP_BY_HOP.contains(&other),
             }
         }
@@ -56,7 +56,7 @@ pub(crate) fn answer(
     }
     headers.append(VIA, via(version));
     if route.access != RouteAccess::Public {
-        keep_private(headers, there.cache_control);
+        keep_private(headers, there.caching);
         if there.other_origins {
             keep_from_others(headers, request.get(ORIGIN), origins);
         }
@@ -87,8 +87,7 @@ fn keep_private(headers: &mut HeaderMap, has_word: bool) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         return;
     }
-    let shared = ["cdn-cache-control", "surrogate-control", "cloudflare-cdn-cache-control"];
-    remove_where(headers, |name| shared.contains(&name.as_str()));
+    remove_where(headers, |name| is_for_shared_caches(name.as_str()));
     let mut kept = Vec::new();
     for value in headers.get_all(CACHE_CONTROL) {
         let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -101,6 +100,11 @@ fn keep_private(headers: &mut HeaderMap, has_word: bool) {
     let rest = if kept.is_empty() { "no-cache".to_owned() } else { kept.join(", ") };
     let value = HeaderValue::try_from(format!("private, {rest}"));
     headers.insert(CACHE_CONTROL, value.unwrap_or(HeaderValue::from_static("private, no-store")));
+}
+
+/// Whether a field is `Cache-Control` in other words, for some caches only (RFC 9213 and those before it).
+fn is_for_shared_caches(name: &str) -> bool {
+    name.ends_with("-cache-control") || matches!(name, "surrogate-control" | "edge-control" | "x-accel-expires")
 }
 
 /// Drops an upstream's cookies that bear our name: only a login gives a session.

@@ -206,8 +206,20 @@ fn an_answer_to_a_session_is_never_shared() {
     }
     let public = answered(RouteAccess::Public, None, &[("cache-control", "public, max-age=60")]);
     assert_eq!(public[CACHE_CONTROL], "public, max-age=60");
-    let cdn = answered(RouteAccess::Session, None, &[("cdn-cache-control", "public")]);
-    assert!(!cdn.contains_key("cdn-cache-control"));
+    for name in [
+        "cdn-cache-control",
+        "cloudflare-cdn-cache-control",
+        "netlify-cdn-cache-control",
+        "surrogate-control",
+        "edge-control",
+        "x-accel-expires",
+    ] {
+        let shared = answered(RouteAccess::Session, None, &[(name, "max-age=60")]);
+        assert!(!shared.contains_key(name), "{name}");
+        assert_eq!(shared[CACHE_CONTROL], "private, no-cache", "{name}");
+    }
+    let other = answered(RouteAccess::Session, None, &[("x-dns-prefetch-control", "off")]);
+    assert_eq!(other["x-dns-prefetch-control"], "off");
 }
 
 #[test]
