@@ -110,8 +110,12 @@ fn is_for_shared_caches(name: &str) -> bool {
 /// Drops an upstream's cookies that bear our name: only a login gives a session.
 fn strip_set_cookie(headers: &mut HeaderMap, cookie: SessionCookie) {
     let is_ours = |value: &HeaderValue| {
-        let end = value.as_bytes().iter().position(|byte| matches!(byte, b'=' | b';')).unwrap_or(value.len());
-        value.as_bytes()[..end].trim_ascii() == cookie.name().as_bytes()
+        // A browser sends the value of a cookie without a name as it is: that of `=name=value` comes back as ours.
+        let is_front = |byte: &u8| matches!(byte, b'=' | b' ' | b'\t');
+        let start = value.as_bytes().iter().position(|byte| !is_front(byte)).unwrap_or(value.len());
+        let pair = &value.as_bytes()[start..];
+        let end = pair.iter().position(|byte| matches!(byte, b'=' | b';')).unwrap_or(pair.len());
+        pair[..end].trim_ascii() == cookie.name().as_bytes()
     };
     if !headers.get_all(SET_COOKIE).iter().any(is_ours) {
         return;

@@ -224,10 +224,13 @@ fn an_answer_to_a_session_is_never_shared() {
 
 #[test]
 fn an_upstream_sets_cookies_but_not_ours() {
-    let fields = [("set-cookie", "a=1; Path=/"), ("set-cookie", "session_id=fixed"), ("set-cookie", "session_id2=x")];
+    let theirs = ["a=1; Path=/", "session_id2=x", "=a=session_id", "=", ""];
+    let ours =
+        ["session_id=fixed", " session_id =fixed", "session_id", "=session_id=fixed", "= \t=session_id=fixed; Path=/"];
+    let fields: Vec<_> = ours.iter().chain(&theirs).map(|cookie| ("set-cookie", *cookie)).collect();
     let headers = answered(RouteAccess::Public, None, &fields);
     let cookies: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
-    assert_eq!(cookies, ["a=1; Path=/", "session_id2=x"]);
+    assert_eq!(cookies, theirs);
 }
 
 #[test]
