@@ -20,10 +20,10 @@ mod upload;
 mod upstream;
 mod wait;
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use authproxy_core::{
-    manager::ReadyToken,
+    manager::{ReadyToken, TokenManager},
     session::{SessionId, SessionKey},
 };
 use http::{
@@ -32,6 +32,7 @@ use http::{
     request::Parts,
     uri::PathAndQuery,
 };
+use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 pub use self::connect::TrustError;
@@ -62,6 +63,9 @@ use crate::{
     service::{App, Peer},
     telemetry::RequestId,
 };
+
+/// How often connections are looked for that have rested too long.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Every `[[route]]`, ready to forward.
 pub(crate) struct Forwarder {
@@ -114,6 +118,23 @@ impl Forwarder {
         });
         let routes = routes.collect::<Result<_, _>>()?;
         Ok(Self { table, routes, own_names, live: Arc::default(), shutdown: CancellationToken::new() })
+    }
+
+    /// Ends what should not last: connections of sessions that are over, and those at rest that nobody uses. Never returns.
+    ///
+    /// # Cancel safety
+    ///
+    /// Can be dropped at any time.
+    pub(crate) async fn keep_house(&self, manager: &TokenManager) {
+        let sweep = async {
+            let mut tick = interval(SWEEP_EVERY);
+            loop {
+                tick.tick().await;
+                self.routes.iter().for_each(|route| route.upstream.sweep());
+            }
+        };
+        // Side by side: while a store of a fleet hangs, the look at the sessions waits for it.
+        tokio::join!(self.live.watch(manager), sweep);
     }
 
     /// The route of a request; `None` when it has none.

@@ -100,7 +100,7 @@ impl Server {
         let connections = Connections::new(app.clone(), tls.clone(), self.workers, &limits);
         let watched = app.clone();
         let watch =
-            AbortOnDropHandle::new(tokio::spawn(async move { watched.forwarder.live.watch(&watched.manager).await }));
+            AbortOnDropHandle::new(tokio::spawn(async move { watched.forwarder.keep_house(&watched.manager).await }));
         tokio::select! {
             () = connections.accept_until(listener, shutdown) => {}
             () = watch_certificate(tls) => {}

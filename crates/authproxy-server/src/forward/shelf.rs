@@ -64,13 +64,18 @@ impl Shelves {
     /// above, nobody takes them.
     pub(super) fn put(&self, number: usize, line: Resting) {
         let now = Instant::now();
-        let is_old = |(since, _): &(Instant, Resting)| now.saturating_duration_since(*since) >= LONGEST_REST;
-        let resting = &mut self.0[number].lock().resting;
-        if resting.first().is_some_and(is_old) {
-            let old = resting.partition_point(is_old);
-            resting.drain(..old);
+        let mut lines = self.0[number].lock();
+        drop(lines.take_old(now));
+        lines.resting.push((now, line));
+    }
+
+    /// Closes all connections that have rested too long: on a shelf where nobody comes by, nothing else does.
+    pub(super) fn sweep(&self) {
+        let now = Instant::now();
+        for shelf in &self.0 {
+            let old = shelf.lock().take_old(now);
+            drop(old); // without the lock
         }
-        resting.push((now, line));
     }
 
     /// How many connections rest.
@@ -108,6 +113,16 @@ impl Shelf {
 }
 
 impl Lines {
+    /// Those at the bottom that have rested too long.
+    fn take_old(&mut self, now: Instant) -> Vec<(Instant, Resting)> {
+        let is_old = |(since, _): &(Instant, Resting)| now.saturating_duration_since(*since) >= LONGEST_REST;
+        if !self.resting.first().is_some_and(is_old) {
+            return Vec::new();
+        }
+        let old = self.resting.partition_point(is_old);
+        self.resting.drain(..old).collect()
+    }
+
     fn take(&mut self) -> Option<Resting> {
         if self.resting.last()?.0.elapsed() >= LONGEST_REST {
             self.resting.clear(); // those below have rested even longer
@@ -134,5 +149,20 @@ mod tests {
         shelves.put(0, line());
         assert_eq!(shelves.resting(), 1);
         assert!(shelves.take_anywhere().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_rested_too_long_goes_where_nothing_is_used() {
+        let shelves = Shelves::one_per_core();
+        let line = || Resting { wire: Wire::new(UnixStream::pair().unwrap().0), timer: None };
+        shelves.put(0, line());
+        advance(LONGEST_REST / 2).await;
+        shelves.put(0, line());
+        advance(LONGEST_REST / 2).await;
+        shelves.sweep();
+        assert_eq!(shelves.resting(), 1);
+        advance(LONGEST_REST / 2).await;
+        shelves.sweep();
+        assert_eq!(shelves.resting(), 0);
     }
 }

@@ -138,6 +138,11 @@ impl Upstream {
         }
     }
 
+    /// Closes connections that have rested too long.
+    pub(crate) fn sweep(&self) {
+        self.shelves.sweep();
+    }
+
     /// A connection that can be used at once.
     fn at_hand(self: &Arc<Self>, protocols: Protocols) -> Option<(Line, Place)> {
         if protocols != Protocols::All {

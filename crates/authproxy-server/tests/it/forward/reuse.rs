@@ -1,8 +1,9 @@
 //! Which connections carry a second request (cases 12 and 13 of the edge).
 
 use authproxy_testing::{Answer, CutPoint, FakeUpstream, Malformation, Play, Step};
+use tokio::time::timeout;
 
-use super::site::Site;
+use super::{client::PATIENCE, site::Site};
 use crate::harness::Ask;
 
 /// Where it is known which connection is used next.
@@ -19,6 +20,15 @@ async fn a_clean_upstream_connection_is_used_again() {
         site.assert_serves().await;
     }
     assert_eq!(site.upstream.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_uses_is_closed() {
+    let site = Site::start().await;
+    site.assert_serves().await;
+    assert_eq!(site.upstream.open_connections(), 1);
+    timeout(PATIENCE, site.upstream.until_open_connections(0)).await.expect("it does not rest for ever");
+    site.assert_serves().await;
 }
 
 #[tokio::test]
