@@ -27,6 +27,8 @@ enum State {
     /// It ends with the connection.
     UntilClosed,
     Done,
+    /// What came was no body: nothing behind it means anything.
+    Failed(BadBody),
 }
 
 /// Which lines may stand before a chunk.
@@ -113,10 +115,23 @@ impl Decoder {
     }
 
     /// Takes the next part of the body off the front of what was read.
+    ///
+    /// # Errors
+    ///
+    /// [`BadBody`], and from then on the same again.
     pub(crate) fn advance(&mut self, unread: &mut BytesMut) -> Result<Decoded, BadBody> {
+        let decoded = self.next(unread);
+        if let Err(bad) = decoded {
+            self.0 = State::Failed(bad);
+        }
+        decoded
+    }
+
+    fn next(&mut self, unread: &mut BytesMut) -> Result<Decoded, BadBody> {
         loop {
             match self.0 {
                 State::Done => return Ok(Decoded::End),
+                State::Failed(bad) => return Err(bad),
                 _ if unread.is_empty() => return Ok(Decoded::More),
                 State::UntilClosed => return Ok(data(unread.split().freeze())),
                 State::Length(left) => {

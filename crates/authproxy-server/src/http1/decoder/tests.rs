@@ -64,6 +64,24 @@ fn chunks_that_could_be_read_otherwise_are_malformed() {
     }
 }
 
+#[test]
+fn what_has_failed_stays_failed() {
+    for (bad, error) in
+        [("x\r\n", BadBody::Chunk), ("3\r\nabcd\r\n", BadBody::Chunk), ("0\r\nno colon\r\n\r\n", BadBody::Trailers)]
+    {
+        let mut unread = BytesMut::from(format!("{bad}3\r\nabc\r\n0\r\n\r\n").as_bytes());
+        let mut decoder = Decoder::chunked(Chunks::Extended);
+        let failed = loop {
+            match decoder.advance(&mut unread) {
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((failed, decoder.advance(&mut unread).unwrap_err()), (error, error), "{bad:?}");
+        assert!(!decoder.is_done());
+    }
+}
+
 proptest! {
     #[test]
     fn however_a_body_is_cut_the_same_comes_of_it(
