@@ -41,9 +41,9 @@ const STREAMS: u32 = 100;
 const HEADER_LIST: u32 = 64 * 1024;
 /// How much of a request's body a peer may send before it is read. Half of it makes large uploads a fifth slower.
 const STREAM_WINDOW: u32 = 256 * 1024;
-/// And of all bodies of a connection: as much as there can be, or a few that an API does not read would hold up all others.
-/// So at most 25 MiB wait here for each connection.
-const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
+/// And of all bodies of a connection: 32 that an API does not read hold up no other. So at most 8 MiB wait here for each
+/// connection; with room for the unread bodies of all streams a peer could make 25 MiB wait.
+const CONNECTION_WINDOW: u32 = 32 * STREAM_WINDOW;
 /// How much of an answer waits for its peer.
 const SEND_BUFFER: usize = 64 * 1024;
 
