@@ -94,7 +94,8 @@ impl TokenManager {
         TokenManagerBuilder::new(backend, store)
     }
 
-    /// The access token, if it is fresh and at hand in this process: the hot path. Never blocks, waits or allocates.
+    /// The access token, if it is fresh and at hand in this process: the hot path. Never blocks or waits, and allocates
+    /// nothing but, about ten times in an idle timeout, the task that tells the store of a use.
     ///
     /// `None` says nothing about the session; ask [`access_token`](Self::access_token).
     pub fn peek(&self, key: &SessionKey) -> Option<ReadyToken> {
