@@ -11,7 +11,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -35,6 +35,9 @@ use crate::{
     clock::Clock,
     token::{AccessToken, TokenSet},
 };
+
+/// How long a service that said that it cannot revoke is not asked to. It may have been a gateway that said so.
+const ASK_TO_REVOKE_AGAIN_AFTER: Duration = Duration::from_mins(10);
 
 /// An auth service over HTTP that speaks the seed's contract: `/register`, `/login`, `/refresh`, `/protected`, and
 /// `/revoke` (RFC 7009) where it has one. It has no login by authorization code: that is [`BackendError::Malformed`].
@@ -92,7 +95,8 @@ pub struct HttpBackend {
     max_body: usize,
     rotation: RotationContract,
     clock: Arc<dyn Clock>,
-    cannot_revoke: Arc<AtomicBool>,
+    /// Until when, in milliseconds, the service counts as one that cannot revoke.
+    cannot_revoke_until: Arc<AtomicU64>,
 }
 
 impl HttpBackend {
@@ -122,20 +126,21 @@ impl HttpBackend {
         classify::replied(request.exchange(self.max_body, self.clock.now()).await)
     }
 
-    /// Revokes one token. A service that knows no such endpoint is not asked again.
+    /// Revokes one token. A service that knows no such endpoint is not asked again for a while.
     async fn revoke_one(&self, token: &str, hint: &str) -> Result<(), BackendError> {
-        if self.cannot_revoke.load(Ordering::Relaxed) {
+        let now = self.clock.now();
+        if now.as_millis() < self.cannot_revoke_until.load(Ordering::Relaxed) {
             return Ok(());
         }
         let request = self.post_form("revoke", &[("token", Some(token)), ("token_type_hint", Some(hint))]);
-        let outcome = request.exchange(self.max_body, self.clock.now()).await;
+        let outcome = request.exchange(self.max_body, now).await;
         if let Ok(answer) = &outcome
             && matches!(
                 answer.status,
                 StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
             )
         {
-            self.cannot_revoke.store(true, Ordering::Relaxed);
+            self.cannot_revoke_until.store(now.plus(ASK_TO_REVOKE_AGAIN_AFTER).as_millis(), Ordering::Relaxed);
             return Ok(());
         }
         let reply = classify::replied(outcome)?;

@@ -103,7 +103,7 @@ impl HttpBackendBuilder {
             max_body: self.max_body,
             rotation: self.rotation,
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock::new())),
-            cannot_revoke: Arc::default(),
+            cannot_revoke_until: Arc::default(),
         })
     }
 
