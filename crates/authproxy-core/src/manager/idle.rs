@@ -1,6 +1,6 @@
 //! The idle timeout: whether a session was left for too long, and how the store gets to know of its uses.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::Inner;
 use crate::{
@@ -15,7 +15,18 @@ const NOTES_PER_IDLE_TIMEOUT: u32 = 10;
 impl Inner {
     /// Whether the session is within its idle timeout; counts as a use.
     pub(super) fn in_use(self: &Arc<Self>, key: &SessionKey, session: &Session, now: Timestamp) -> bool {
-        let Some(idle_timeout) = self.config.idle_timeout else { return true };
+        self.config.idle_timeout.is_none_or(|idle_timeout| self.use_within(idle_timeout, key, session, now))
+    }
+
+    /// Apart, for `peek` is 30 instructions shorter without it (`scripts/instructions`).
+    #[inline(never)]
+    fn use_within(
+        self: &Arc<Self>,
+        idle_timeout: Duration,
+        key: &SessionKey,
+        session: &Session,
+        now: Timestamp,
+    ) -> bool {
         let in_use = session.touch(now, idle_timeout);
         if in_use && session.take_unnoted(now, idle_timeout / NOTES_PER_IDLE_TIMEOUT) {
             self.note_use(*key, session.clone(), now);
