@@ -25,9 +25,25 @@ async fn with_the_store_down_every_zone_has_its_row() {
     assert!(world.manager.open(credentials()).await.is_err());
     assert_eq!(world.backend.live_families(), 1, "what the failed login was issued is revoked");
     world.store.set_down(false);
-    pass(31).await;
+    pass(1).await;
     let token = world.manager.access_token(&key).await.unwrap();
     assert!(world.backend.accepts(&token.access_token()));
+    world.assert_each_token_presented_once();
+}
+
+/// However often it has failed: what is left alone for long is an auth service, not a store.
+#[tokio::test(start_paused = true)]
+async fn a_second_after_the_store_is_back_its_sessions_are_refreshed() {
+    let world = World::new();
+    let (key, _) = world.expired().await;
+    world.store.set_down(true);
+    for _ in 0..30 {
+        let outage = world.manager.access_token(&key).await;
+        assert!(matches!(outage, Err(TokenError::Unavailable { reason: Unavailability::Store, .. })), "{outage:?}");
+        pass(1).await;
+    }
+    world.store.set_down(false);
+    world.manager.access_token(&key).await.unwrap();
     world.assert_each_token_presented_once();
 }
 
