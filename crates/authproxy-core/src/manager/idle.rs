@@ -48,7 +48,7 @@ impl Inner {
         let manager = self.clone();
         self.own(async move {
             if manager.with_store(|| manager.store.note_use(&key, at)).await.is_err() {
-                session.is_unnoted();
+                session.forget_noted();
             }
         });
     }

@@ -288,8 +288,8 @@ impl SessionFacts {
         is_due && self.noted.compare_exchange(noted, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// The store could not be told.
-    pub(crate) fn is_unnoted(&self) {
+    /// The store could not be told: the next use is due.
+    pub(crate) fn forget_noted(&self) {
         self.noted.store(0, Ordering::Relaxed);
     }
 }

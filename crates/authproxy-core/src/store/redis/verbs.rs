@@ -149,7 +149,8 @@ impl SessionStore for Records {
             }
             "superseded" => {
                 // By one that this node may be unable to open. The session lives, and these tokens are of its lineage.
-                Ok(Committed::Superseded(self.session_in(key, &mut reply)?.unwrap_or(commit.session)))
+                let newer = self.session_in(key, &mut reply)?;
+                Ok(Committed::Superseded(newer.unwrap_or_else(|| commit.session.kept_under(*key))))
             }
             "gone" => Ok(Committed::Gone),
             "unreadable" => {
