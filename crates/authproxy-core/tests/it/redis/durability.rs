@@ -7,7 +7,7 @@ use authproxy_core::{
     clock::{Clock, ManualClock, SystemClock},
     error::Unavailability,
     session::{Standing, Version},
-    store::{Abort, Aborted, Begun, Committed, Durability, RedisStore},
+    store::{Abort, Aborted, Begun, Committed, Durability, Lease, RedisStore},
 };
 use authproxy_testing::{
     FakeBackend,
@@ -37,17 +37,20 @@ async fn with_a_replica_intents_and_commits_are_confirmed() {
     }
 }
 
-/// One refresh. On a busy machine a replica confirms too late now and then; that costs a try and nothing else.
+/// One refresh.
 async fn refresh_confirmed(store: &RedisStore, key: &SessionKey) {
-    let (current, lease) = ask_until("a replica to confirm the intent", async || {
-        let current = store.load(key).await.ok()??;
-        match store.begin(key, begin_on(current.version)).await.ok()? {
-            Begun::Granted { lease, .. } => Some((current, lease)),
-            _ => None,
-        }
-    })
-    .await;
+    let current = store.load(key).await.unwrap().unwrap();
+    let lease = granted_and_confirmed(store, key, current.version).await;
     assert!(matches!(store.commit(&lease, successor(&current)).await.unwrap(), Committed::Stored));
+}
+
+/// On a busy machine a replica confirms too late now and then; that costs a try, under the same name.
+async fn granted_and_confirmed(store: &RedisStore, key: &SessionKey, seen: Version) -> Lease {
+    let begin = begin_on(seen);
+    match ask_until("a replica to confirm the intent", async || store.begin(key, begin).await.ok()).await {
+        Begun::Granted { lease, .. } => lease,
+        other => panic!("granted, but: {other:?}"),
+    }
 }
 
 /// Nothing is presented, nothing is left in doubt, and everything else goes on.
@@ -184,7 +187,7 @@ async fn with_waiting_the_same_failover_loses_no_granted_intent() {
     let mut watched = RedisSentinel::start().await;
     let store = replicated(&watched.url()).await;
     let key = open(&store).await;
-    let held = granted(&store, &key, Version::FIRST).await;
+    let held = granted_and_confirmed(&store, &key, Version::FIRST).await;
     let primary = watched.primary().await;
     watched.nodes[primary].kill();
     watched.primary_other_than(primary).await;
