@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     backend::RotationContract,
     clock::Timestamp,
+    error::Unavailability,
     manager::ManagerConfig,
     session::{DeathReason, Session, SessionKey, Standing, Zones},
     token::TokenSet,
@@ -146,13 +147,20 @@ pub(crate) fn ends_at(
 }
 
 /// How long to leave a session alone after its `failures`-th failure in a row: 250 ms doubling up to 30 s, of which a
-/// part between half and all is waited, so that sessions that failed together do not come back together.
+/// part between half and all is waited, so that sessions that failed together do not come back together. Up to one second
+/// for want of the store: it is the auth service that is to be left alone, and a store that is back is to be used again.
 ///
 /// While the token at hand lives, at most a third of what is `left` of it, so that there are further tries.
-pub(crate) fn back_off(key: &SessionKey, failures: u32, left: Duration, asked: Option<Duration>) -> Duration {
+pub(crate) fn back_off(
+    key: &SessionKey,
+    reason: Unavailability,
+    failures: u32,
+    left: Duration,
+    asked: Option<Duration>,
+) -> Duration {
     const FIRST: Duration = Duration::from_millis(250);
-    const MOST: Duration = Duration::from_secs(30);
-    let full = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(MOST);
+    let most = Duration::from_secs(if reason == Unavailability::Store { 1 } else { 30 });
+    let full = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(most);
     let draw = key.spread().rotate_left(failures.wrapping_mul(7)) % 1024;
     let part = full / 2 + full.mul_f64(f64::from(u32::try_from(draw).expect("below 1024")) / 2048.0);
     let part = if left.is_zero() { part } else { part.min(left / 3).max(FIRST) };

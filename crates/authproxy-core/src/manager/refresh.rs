@@ -32,8 +32,6 @@ use crate::{
 const BEFORE_PRESENTING_AGAIN: Duration = Duration::from_millis(100);
 /// No flight presents more often than this, whatever the contract allows: the pause after it is for everyone.
 const PRESENTATIONS_PER_FLIGHT: u32 = 2;
-/// How long a session is left alone at most after a refresh that failed for want of the store.
-const LONGEST_FOR_THE_STORE: Duration = Duration::from_secs(1);
 /// How often to ask whether another holder's refresh is done, at first and at most.
 const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(250));
 
@@ -92,11 +90,9 @@ impl Flight {
             Outcome::Failed(declined) => {
                 let failures = self.manager.slots.failures(&self.key) + 1;
                 let left = self.seen.zones.expires_at.since(now);
-                let pause = policy::back_off(&self.key, failures, left, Some(declined.retry_after));
-                // It is the auth service that is to be left alone for long. A store that is back is to be used again.
-                let is_of_store = declined.reason == Unavailability::Store;
-                let pause = if is_of_store { pause.min(LONGEST_FOR_THE_STORE) } else { pause };
-                Aftermath::Failure { pause, reason: declined.reason }
+                let (reason, asked) = (declined.reason, Some(declined.retry_after));
+                let pause = policy::back_off(&self.key, reason, failures, left, asked);
+                Aftermath::Failure { pause, reason }
             }
         };
         self.manager.slots.land(&self.key, now, aftermath);

@@ -174,14 +174,20 @@ fn back_off_grows_and_leaves_time_for_further_tries() {
     let far = secs(3600);
     let mut last = Duration::ZERO;
     for failures in [1, 3, 5, 7] {
-        let pause = back_off(&key, failures, far, None);
+        let pause = back_off(&key, Unavailability::Backend, failures, far, None);
         assert!(pause > last, "failure {failures}: {pause:?} after {last:?}");
         last = pause;
     }
-    assert!(back_off(&key, 50, far, None) <= secs(30));
-    assert!(back_off(&key, 50, secs(12), None) <= secs(4));
-    assert_eq!(back_off(&key, 1, far, Some(secs(17))), secs(17));
-    assert_eq!(back_off(&key, 1, far, Some(secs(1_000_000))), secs(300), "a service cannot ask for days");
+    assert!(back_off(&key, Unavailability::Backend, 50, far, None) <= secs(30));
+    assert!(back_off(&key, Unavailability::Backend, 50, secs(12), None) <= secs(4));
+    assert_eq!(back_off(&key, Unavailability::Backend, 1, far, Some(secs(17))), secs(17));
+    assert_eq!(
+        back_off(&key, Unavailability::Backend, 1, far, Some(secs(1_000_000))),
+        secs(300),
+        "a service cannot ask for days"
+    );
+    let for_the_store = back_off(&key, Unavailability::Store, 50, far, None);
+    assert!(for_the_store <= secs(1) && for_the_store >= secs(1) / 2, "{for_the_store:?}");
 }
 
 #[test]
@@ -245,7 +251,7 @@ proptest! {
     #[test]
     fn back_off_stays_within_its_bounds(failures in any::<u32>(), left in any::<u64>(), asked in any::<Option<u64>>()) {
         let asked = asked.map(Duration::from_millis);
-        let pause = back_off(&SessionId::random().key(), failures, Duration::from_millis(left), asked);
+        let pause = back_off(&SessionId::random().key(), Unavailability::Backend, failures, Duration::from_millis(left), asked);
         prop_assert!(pause >= Duration::from_millis(125) && pause <= secs(300));
     }
 }
